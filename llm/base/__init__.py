@@ -1,0 +1,1 @@
+"""Contracts and values that every other part shares."""

@@ -1,0 +1,157 @@
+"""Every error that this library raises on purpose, in one tree.
+
+    LLMError
+    ├── ConfigError (ValueError)           a setting has a value that is not allowed
+    ├── ModelError
+    │   ├── ModelNotFoundError             no such model on disk or in the hub
+    │   ├── ModelFormatError               the file is not a model that we can load safely
+    │   ├── ModelLoadError                 the backend refused the model
+    │   └── DownloadError
+    │       └── OfflineError               a download was needed and downloads are forbidden
+    ├── PoolError
+    │   ├── PoolClosedError                the pool was closed by its owner
+    │   ├── PoolTimeoutError               nothing became free in time
+    │   ├── PoolCapacityError              the model can never fit the pool's limits
+    │   └── HandleReleasedError            a lease was used after it was given back
+    ├── RequestError (ValueError)          an argument of a call is wrong
+    │   ├── ContextWindowError             the prompt is longer than the context window
+    │   ├── TemplateError                  the chat template refused the messages
+    │   └── SchemaError                    a JSON schema asks for what cannot be guaranteed
+    └── GenerationError
+        ├── GenerationTimeoutError         the caller's time limit passed
+        ├── GenerationCancelledError       somebody stopped the request or took its model back
+        ├── EngineBusyError                the queue is full
+        ├── EngineClosedError              the model was closed by its owner
+        └── EngineFailedError              the backend broke
+
+A message names the identifier or setting and the next step. It never contains a prompt, a document or a reply.
+"""
+
+from __future__ import annotations
+
+
+class LLMError(Exception):
+    """Base of all errors raised on purpose by this library."""
+
+
+class ConfigError(LLMError, ValueError):
+    """A setting has a value that is not allowed; says which, what it was, and what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{field}={value!r} is not allowed: {allowed}.")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.field, self.value, self.allowed)
+
+
+class ModelError(LLMError):
+    """Something is wrong with a model, not with the request."""
+
+
+class ModelNotFoundError(ModelError):
+    """The named model is neither on disk nor in the hub."""
+
+
+class ModelFormatError(ModelError):
+    """The model file is damaged, hostile, or of a kind that is never loaded."""
+
+
+class ModelLoadError(ModelError):
+    """The backend refused a model whose file looked sound."""
+
+
+class DownloadError(ModelError):
+    """A model file could not be downloaded; what arrived so far is kept and resumed."""
+
+
+class OfflineError(DownloadError):
+    """A download was needed while downloads are forbidden."""
+
+
+class PoolError(LLMError):
+    """The pool could not hand out a model."""
+
+
+class PoolClosedError(PoolError):
+    """The pool was closed by its owner."""
+
+
+class PoolTimeoutError(PoolError, TimeoutError):
+    """No model became free within the time limit."""
+
+
+class PoolCapacityError(PoolError):
+    """The model alone exceeds what the pool may hold, so waiting cannot help."""
+
+
+class HandleReleasedError(PoolError):
+    """A lease was used after it had been given back."""
+
+
+class RequestError(LLMError, ValueError):
+    """An argument of a call is wrong; nothing was generated."""
+
+
+class ContextWindowError(RequestError):
+    """The prompt does not fit the context window.
+
+    Attributes:
+        prompt_tokens: length of the rendered prompt in tokens.
+        context_window: the most tokens that prompt and reply may have together.
+    """
+
+    def __init__(self, prompt_tokens: int, context_window: int) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.context_window = context_window
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens and the context window holds {context_window} "
+            "(one of them is needed for the reply). Shorten the prompt or raise LLM_N_CTX."
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.prompt_tokens, self.context_window)
+
+
+class TemplateError(RequestError):
+    """The model's chat template refused the messages; carries the template's own words."""
+
+
+class SchemaError(RequestError):
+    """A JSON schema uses a keyword that constrained decoding cannot honour.
+
+    Attributes:
+        keyword: the keyword that cannot be honoured.
+        path: where it stands in the schema, as a JSON pointer.
+    """
+
+    def __init__(self, message: str, *, keyword: str = "", path: str = "") -> None:
+        self.keyword = keyword
+        self.path = path
+        super().__init__(message)
+
+
+class GenerationError(LLMError):
+    """A generation ended without an answer."""
+
+
+class GenerationTimeoutError(GenerationError, TimeoutError):
+    """The time limit that the caller set has passed; generation was stopped."""
+
+
+class GenerationCancelledError(GenerationError):
+    """The request was stopped by somebody else, or the lease under it was given back."""
+
+
+class EngineBusyError(GenerationError):
+    """The engine's queue is full; try again later."""
+
+
+class EngineClosedError(GenerationError):
+    """The model under this request was closed by its owner."""
+
+
+class EngineFailedError(GenerationError):
+    """The backend broke while computing; the model has to be loaded again."""
