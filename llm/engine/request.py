@@ -14,6 +14,19 @@ from ..exceptions import RequestError
 EngineFinish = Literal["stop", "length"]
 
 
+def _number(name: str, value: object, low: float, high: float, *, low_open: bool = False) -> None:
+    valid = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not valid or not low <= value <= high or (low_open and value == low):  # type: ignore[operator]
+        raise RequestError(
+            f"{name}={value!r} is not allowed: a number {'above' if low_open else 'from'} {low:g} to {high:g}."
+        )
+
+
+def _integer(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RequestError(f"{name}={value!r} is not allowed: a whole number from {low} to {high}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How the next token is chosen. Filters apply in this order: penalties and logit_bias, mask, temperature,
@@ -139,14 +152,3 @@ class ConstraintCompiler(Protocol):
     """Turns a request's grammar text into a fresh constraint. Called off the event loop."""
 
     def __call__(self, grammar: str) -> TokenConstraint: ...
-
-
-def _number(name: str, value: object, low: float, high: float, *, low_open: bool = False) -> None:
-    valid = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not valid or not low <= value <= high or (low_open and value == low):  # type: ignore[operator]
-        raise RequestError(f"{name}={value!r} is not allowed: a number {'above' if low_open else 'from'} {low:g} to {high:g}.")
-
-
-def _integer(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise RequestError(f"{name}={value!r} is not allowed: a whole number from {low} to {high}.")
