@@ -11,6 +11,7 @@
     ├── PoolError
     │   ├── PoolClosedError                the pool was closed by its owner
     │   ├── PoolTimeoutError               nothing became free in time
+    │   ├── PoolBusyError                  too many wait for a model already
     │   ├── PoolCapacityError              the model can never fit the pool's limits
     │   └── HandleReleasedError            a lease was used after it was given back
     ├── RequestError (ValueError)          an argument of a call is wrong
@@ -81,6 +82,10 @@ class PoolClosedError(PoolError):
 
 class PoolTimeoutError(PoolError, TimeoutError):
     """No model became free within the time limit."""
+
+
+class PoolBusyError(PoolError):
+    """Too many requests wait for a model already; try again later."""
 
 
 class PoolCapacityError(PoolError):
