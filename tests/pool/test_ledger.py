@@ -145,7 +145,7 @@ def test_a_model_larger_than_estimated_evicts_idle_models() -> None:
 
 
 def test_a_model_larger_than_estimated_gives_way_to_held_ones() -> None:
-    """Where held models leave it no room it is closed again; who asked for it keeps its place and waits for that much."""
+    """Where held models leave it no room it is closed again; who asked for it waits, in its old place, for more."""
     ledger, _ = make(max_models=3, max_memory=10)
     held = hold(ledger, "held", size=4)
     wanted = ledger.enter(named("wanted"))
