@@ -154,5 +154,10 @@ def _check_integer(field: str, value: object, low: int, high: int) -> None:
 
 
 def _check_number(field: str, value: object, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not low <= value <= high:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or not low <= value <= high
+    ):
         raise ConfigError(field, value, f"a number from {low:g} to {high:g}")

@@ -50,7 +50,7 @@ class CallSyntax:
         call_separator: between two calls: ``\n``, ``, ``.
         parallel: False where the template refuses or drops a second call.
         name_close: between name and arguments: ``[ARGS]``, ``>\n``. ``{index}`` in it stands for the call's number:
-            ``:{index}<|tool_call_argument_begin|>``.
+            ``:{index}<|tool_call_argument_begin|>``, and ``{name}`` for the name once more.
         first_index: the number that ``{index}`` has for the first call of a reply.
         name_key: key of the name in a JSON object: ``name``. Empty where the name itself is the only key:
             ``{"add": {"a": 1}}``.

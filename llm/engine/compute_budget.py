@@ -55,10 +55,8 @@ class ComputeBudget:
 
 def available_threads() -> int:
     """Physical cores that this process may use: its CPU affinity, its container's quota, one thread per core."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = os.sched_getaffinity(0)
-    else:
-        allowed = set(range(os.cpu_count() or 1))
+    every_cpu = range(os.cpu_count() or 1)
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else every_cpu
     cores = {_core_of(cpu) for cpu in allowed}
     quota = _quota(Path("/sys/fs/cgroup/cpu.max"))
     return max(1, min(len(cores), quota or len(cores)))

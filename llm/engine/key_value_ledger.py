@@ -65,7 +65,8 @@ class KeyValueLedger:
 
     def share(self, source: int, target: int, length: int) -> None:
         """Let the empty live sequence `target` hold the first `length` tokens of `source`."""
-        assert not self._segments[target] and length <= self.length(source)
+        assert not self._segments[target]
+        assert length <= self.length(source)
         self._split(source, length)
         held = self._segments[target]
         for segment in self._segments[source]:
@@ -81,7 +82,8 @@ class KeyValueLedger:
         """Append `count` tokens to a live sequence."""
         if count == 0:
             return
-        assert sequence not in self._retired and count <= self.free
+        assert sequence not in self._retired
+        assert count <= self.free
         held = self._segments[sequence]
         if held and held[-1].holders == 1:
             held[-1].length += count

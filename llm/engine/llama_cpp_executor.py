@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..exceptions import EngineFailedError, ModelLoadError
+from ..llama_cpp_library import initialised_library, take_recent_errors
 from .executor import Capabilities, ComputeStatus, TokenBatch
-from .llama_cpp_library import initialised_library, take_recent_errors
 
 UBATCH = 512
 

@@ -1,6 +1,6 @@
-"""llama.cpp as a library of this process: initialised once, its messages collected, its dangerous parts tried out first.
+"""llama.cpp as a library of this process: initialised once, its messages collected, its dangers tried out first.
 
-`python -m llm.engine.llama_cpp_library MODEL` is the try-out: it decodes a few tokens with every CPU feature on and ends
+`python -m llm.llama_cpp_library MODEL` is the try-out: it decodes a few tokens with every CPU feature on and ends
 well or dies.
 """
 
@@ -70,11 +70,11 @@ def repacking_is_safe() -> bool:
         return True
     if not has_amx:
         return True
-    from ..demo import GGUF_PATH
+    from .demo import GGUF_PATH
 
     if not sys.executable or not GGUF_PATH.is_file():
         return False
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[1])
     trial = [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); import runpy; "
              f"sys.argv = ['', {str(GGUF_PATH)!r}]; runpy.run_module({__name__!r}, run_name='__main__')"]  # fmt: skip
     try:

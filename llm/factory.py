@@ -1,0 +1,58 @@
+"""From a configuration to a loaded model, and from a lease to a runner. Backends are imported on demand."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from .base.loaded_model import LoadedModel
+from .exceptions import ModelLoadError
+from .llm_config import LLMConfig
+
+if TYPE_CHECKING:
+    from .base.llm_runner import LLMRunner
+    from .pool.model_handle import ModelHandle
+
+_RUNNERS = {
+    "llama_cpp": (".llama_cpp_runner", "LlamaCppRunner"),
+}
+_LOADERS = {
+    "llama_cpp": ".llama_cpp_model",
+}
+
+
+def create_runner(handle: ModelHandle) -> LLMRunner:
+    """A runner on a lease: cheap, no I/O.
+
+    Raises:
+        HandleReleasedError: the lease was given back.
+    """
+    _ = handle.model
+    module, name = _RUNNERS[handle.config.backend]
+    return cast("LLMRunner", getattr(import_module(module, __package__), name)(handle))
+
+
+class _Backend(Protocol):
+    def estimate_memory(self, config: LLMConfig) -> int: ...
+    def load(self, config: LLMConfig) -> LoadedModel: ...
+
+
+class BackendLoader:
+    """Loads each configuration with the backend that it names."""
+
+    def estimate_memory(self, config: LLMConfig) -> int:
+        return self._backend(config).estimate_memory(config)
+
+    def load(self, config: LLMConfig) -> LoadedModel:
+        return self._backend(config).load(config)
+
+    def _backend(self, config: LLMConfig) -> _Backend:
+        module: Any = _LOADERS.get(config.backend)
+        if module is None:
+            raise ModelLoadError(f"backend={config.backend!r} is not available in this version; use 'llama_cpp'.")
+        return cast(_Backend, import_module(module, __package__))
+
+
+def default_loader() -> BackendLoader:
+    """The loader that a pool uses unless it is given another."""
+    return BackendLoader()

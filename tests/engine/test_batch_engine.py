@@ -1,0 +1,525 @@
+"""The engine's loop over a device whose output depends on every cell in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from llm.engine.batch_engine import BatchEngine
+from llm.engine.executor import Capabilities, TokenBatch
+from llm.engine.request import EngineOutput, EngineRequest, SamplingParams
+from llm.engine.token_stream import TokenStream
+from llm.exceptions import (
+    ContextWindowError,
+    EngineBusyError,
+    EngineClosedError,
+    EngineFailedError,
+    GenerationCancelledError,
+    RequestError,
+)
+from llm.testing.scripted_executor import ScriptedExecutor, reference, scrambled
+
+GREEDY = SamplingParams(temperature=0)
+MODEL = scrambled(211)
+
+
+def capabilities(**changes: object) -> Capabilities:
+    values: dict[str, object] = {
+        "vocabulary": 211, "window": 512, "cells": 2048, "max_sequences": 24, "max_batch": 64, "max_outputs": 24,
+    }  # fmt: skip
+    return Capabilities(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class Bench:
+    """An engine with its executor at hand, checked and closed at the end."""
+
+    def __init__(
+        self, limits: Capabilities | None = None, *, engine: dict[str, object] | None = None, **executor: object
+    ):
+        self.executor = ScriptedExecutor(MODEL, limits or capabilities(), **executor)  # type: ignore[arg-type]
+        self.engine = BatchEngine(lambda: self.executor, **{"max_concurrency": 8, **(engine or {})})  # type: ignore[arg-type]
+
+    def submit(self, prompt: list[int], count: int, **changes: object) -> TokenStream:
+        request = EngineRequest(prompt=tuple(prompt), max_tokens=count, **{"sampling": GREEDY, **changes})  # type: ignore[arg-type]
+        self.engine.validate(request)
+        return self.engine.submit(request)
+
+    async def generate(self, prompt: list[int], count: int, **changes: object) -> tuple[list[int], EngineOutput]:
+        return await collect(self.submit(prompt, count, **changes))
+
+    def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            asyncio.run(work())  # type: ignore[arg-type]
+            if not self.executor.closed:
+                self.engine.check_integrity()
+        finally:
+            self.engine.close()
+        assert self.executor.closed
+
+
+async def collect(stream: TokenStream) -> tuple[list[int], EngineOutput]:
+    tokens: list[int] = []
+    while True:
+        for output in await stream.next_outputs():
+            tokens += output.tokens
+            if output.error is not None:
+                raise output.error
+            if output.last:
+                return tokens, output
+
+
+def prompts(count: int, length: int, *, seed: int = 0) -> list[list[int]]:
+    random_numbers = random.Random(seed)
+    return [[random_numbers.randrange(211) for _ in range(length)] for _ in range(count)]
+
+
+def test_one_request_gives_what_the_model_says() -> None:
+    """A generation is the model's own continuation, token by token."""
+    bench = Bench()
+
+    async def work() -> None:
+        tokens, last = await bench.generate([1, 2, 3], 40)
+        assert tokens == reference(MODEL, [1, 2, 3], 40)
+        assert last.finish == "length"
+
+    bench.run(work)
+
+
+@pytest.mark.parametrize("cells", [2048, 300, 130])
+def test_many_requests_at_once_give_what_each_would_alone(cells: int) -> None:
+    """Batching, waiting in the queue and preemption for want of memory change nobody's tokens."""
+    bench = Bench(capabilities(cells=cells, window=min(512, cells)))
+
+    async def work() -> None:
+        many = [prompt[: 5 + index] for index, prompt in enumerate(prompts(32, 50))]
+        results = await asyncio.gather(*(bench.generate(prompt, 60) for prompt in many))
+        for prompt, (tokens, _) in zip(many, results, strict=True):
+            assert tokens == reference(MODEL, prompt, 60)
+
+    bench.run(work)
+    if cells == 130:
+        assert bench.engine.statistics()["preemptions"] > 0
+
+
+def test_a_model_without_shared_or_shortened_memory_works() -> None:
+    """Recurrent models run in the same loop, without sharing and without drafts."""
+    bench = Bench(capabilities(can_share=False, can_truncate=False, cells=200, window=200))
+
+    async def work() -> None:
+        shared = prompts(1, 40)[0]
+        many = [[*shared, index] for index in range(12)]
+        results = await asyncio.gather(*(bench.generate(prompt, 30) for prompt in many))
+        for prompt, (tokens, last) in zip(many, results, strict=True):
+            assert tokens == reference(MODEL, prompt, 30)
+            assert last.cached_tokens == 0
+
+    bench.run(work)
+
+
+def test_requests_that_arrive_together_compute_a_shared_prefix_once() -> None:
+    """Eight requests with one system prompt cost it once, and `cached_tokens` says so exactly."""
+    bench = Bench(capabilities(max_batch=64))
+
+    async def work() -> None:
+        shared = prompts(1, 200)[0]
+        results = await asyncio.gather(*(bench.generate([*shared, index], 2) for index in range(8)))
+        for index, (tokens, _) in enumerate(results):
+            assert tokens == reference(MODEL, [*shared, index], 2)
+        assert sorted(last.cached_tokens for _, last in results) == [0] + 7 * [200]
+        # the prefix once, its own last token and one generated token for each of the eight
+        assert bench.executor.computed_tokens == 200 + 8 + 8
+
+    bench.run(work)
+
+
+def test_a_second_turn_reuses_the_first() -> None:
+    """A finished conversation stays in memory until its room is needed: the next turn computes only what is new."""
+    bench = Bench()
+
+    async def work() -> None:
+        prompt = prompts(1, 100)[0]
+        reply, _ = await bench.generate(prompt, 20)
+        _, last = await bench.generate([*prompt, *reply, 5, 6], 3)
+        assert last.cached_tokens == 119  # the last token of the reply was never computed
+
+    bench.run(work)
+
+
+def test_retired_prefixes_leave_least_recently_used_first() -> None:
+    """When memory is full, the prefix that was not used for longest goes."""
+    bench = Bench(capabilities(cells=330, window=330))
+
+    async def work() -> None:
+        first, second, third = prompts(3, 100)
+        await bench.generate(first, 2)
+        await bench.generate(second, 2)
+        await bench.generate(first, 2)
+        await bench.generate(third, 60)
+        _, again = await bench.generate(first, 2)
+        assert again.cached_tokens == 99
+        _, gone = await bench.generate(second, 2)
+        assert gone.cached_tokens == 0
+
+    bench.run(work)
+
+
+def test_a_long_prompt_does_not_stop_the_others() -> None:
+    """While somebody decodes, every batch carries that token beside the prompt's rows."""
+    seen: list[set[int]] = []
+    bench = Bench(before_compute=lambda batch: seen.append({int(s) for s in batch.sequences[: batch.size]}))
+
+    async def work() -> None:
+        running = bench.submit(prompts(1, 5)[0], 200)
+        await running.next_outputs()
+        long = bench.submit(prompts(1, 400, seed=1)[0], 2)
+        await collect(long)
+        running.stop()
+        with pytest.raises(GenerationCancelledError):
+            await collect(running)
+
+    bench.run(work)
+    with_prompt = [batch for batch in seen if len(batch) == 2]
+    assert len(with_prompt) >= 400 // 64
+    assert all(0 in batch for batch in seen)
+
+
+def test_stopping_ends_a_request_before_its_next_token() -> None:
+    """After `stop` nothing more is computed for a request, and its memory is free for others."""
+    gate, reached = threading.Event(), threading.Event()
+
+    def hold(batch: TokenBatch) -> None:
+        if batch.positions[0] == 20:
+            reached.set()
+            gate.wait(10)
+
+    bench = Bench(before_compute=hold)
+
+    async def work() -> None:
+        stream = bench.submit([1, 2, 3], 400)
+        await asyncio.to_thread(reached.wait, 10)
+        stream.stop()
+        stream.stop()
+        gate.set()
+        with pytest.raises(GenerationCancelledError):
+            await collect(stream)
+        assert bench.executor.computed_tokens <= 21
+        assert bench.engine.statistics()["running"] == 0
+
+    bench.run(work)
+
+
+@pytest.mark.parametrize("truncates", [True, False])
+def test_stopping_inside_a_prompt_repairs_the_batch(truncates: bool) -> None:
+    """A stopped prompt interrupts the step it is computed in; the others of that step go on unharmed."""
+    gate, reached = threading.Event(), threading.Event()
+
+    def hold(batch: TokenBatch) -> None:
+        if batch.size > 30 and not reached.is_set():
+            reached.set()
+            gate.wait(10)
+
+    bench = Bench(capabilities(can_share=truncates, can_truncate=truncates), before_compute=hold)
+
+    async def work() -> None:
+        short = prompts(1, 6)[0]
+        other = bench.submit(short, 50)
+        await other.next_outputs()
+        long = bench.submit(prompts(1, 300, seed=2)[0], 2)
+        await asyncio.to_thread(reached.wait, 10)
+        long.stop()
+        gate.set()
+        with pytest.raises(GenerationCancelledError):
+            await collect(long)
+        tokens, _ = await bench.generate(short, 50)
+        assert tokens == reference(MODEL, short, 50)
+        other.stop()
+
+    bench.run(work)
+
+
+def test_a_thousand_streams_left_at_random_points_leave_nothing_behind() -> None:
+    """Sequences, cells, queues and threads are as before, and the next request gives what it should."""
+    bench = Bench()
+
+    async def work() -> None:
+        random_numbers = random.Random(3)
+        threads = threading.active_count()
+
+        async def leave() -> None:
+            stream = bench.submit(random_numbers.choice(many), random_numbers.randrange(1, 40))
+            for _ in range(random_numbers.randrange(4)):
+                if any(output.last for output in await stream.next_outputs()):
+                    return
+            stream.stop()
+
+        many = prompts(10, 60)
+        for _ in range(20):
+            await asyncio.gather(*(leave() for _ in range(50)))
+            await asyncio.to_thread(bench.engine.check_integrity)
+        tokens, _ = await bench.generate(many[0], 20)
+        assert tokens == reference(MODEL, many[0], 20)
+        assert bench.engine.statistics()["waiting"] == 0
+        assert threading.active_count() <= threads + 2  # the default executor of the event loop
+
+    bench.run(work)
+
+
+def test_drafts_change_speed_and_never_text() -> None:
+    """Prompt lookup on a repetitive model takes fewer steps for the same tokens, alone and in a batch."""
+    cycle = list(range(30, 45))
+
+    def next_token(tokens: list[int]) -> int:
+        if len(tokens) % 37 == 0:
+            return 3
+        return cycle[len(tokens) % len(cycle)]
+
+    def run(lookup: bool, requests: int) -> tuple[list[list[int]], int]:
+        executor = ScriptedExecutor(next_token, capabilities())  # type: ignore[arg-type]
+        engine = BatchEngine(lambda: executor, lookup=lookup, max_concurrency=8)
+
+        async def work() -> list[list[int]]:
+            async def one(index: int) -> list[int]:
+                request = EngineRequest(prompt=(index, 1, 2), max_tokens=120, sampling=GREEDY)
+                return (await collect(engine.submit(request)))[0]
+
+            return await asyncio.gather(*(one(index) for index in range(requests)))
+
+        try:
+            results = asyncio.run(work())
+            engine.check_integrity()
+            return results, len(executor.batches)
+        finally:
+            engine.close()
+
+    for requests in (1, 3):
+        plain, plain_steps = run(False, requests)
+        drafted, drafted_steps = run(True, requests)
+        assert drafted == plain
+        assert drafted_steps < plain_steps / 2
+
+
+def test_the_window_ends_a_generation() -> None:
+    """Prompt and reply together never exceed the window; a prompt that leaves no room is refused with both numbers."""
+    bench = Bench(capabilities(window=50))
+
+    async def work() -> None:
+        tokens, last = await bench.generate(list(range(49)), 100)
+        assert (len(tokens), last.finish) == (1, "length")
+        tokens, last = await bench.generate(list(range(40)), 100)
+        assert (len(tokens), last.finish) == (10, "length")
+        with pytest.raises(ContextWindowError) as caught:
+            bench.submit(list(range(50)), 1)
+        assert (caught.value.prompt_tokens, caught.value.context_window) == (50, 50)
+
+    bench.run(work)
+
+
+def test_stop_tokens_end_a_generation_and_are_not_delivered() -> None:
+    """A stop token is neither in the tokens nor counted."""
+    expected = reference(MODEL, [9, 9], 40)
+    stop = expected[25]
+    place = expected.index(stop)
+    bench = Bench()
+
+    async def work() -> None:
+        tokens, last = await bench.generate([9, 9], 40, stop_tokens=frozenset([stop]))
+        assert tokens == expected[:place]
+        assert last.finish == "stop"
+
+    bench.run(work)
+
+
+def test_a_full_queue_is_an_error_with_a_name() -> None:
+    """Running plus waiting requests are bounded; one more is refused at once."""
+    gate = threading.Event()
+    bench = Bench(engine={"max_concurrency": 2, "max_queue": 3}, before_compute=lambda _: gate.wait(10) and None)
+
+    async def work() -> None:
+        streams = [bench.submit([index, 1], 2) for index in range(5)]
+        with pytest.raises(EngineBusyError, match="5 requests"):
+            bench.submit([7, 7], 2)
+        gate.set()
+        await asyncio.gather(*map(collect, streams))
+        await bench.generate([7, 7], 2)
+
+    bench.run(work)
+
+
+def test_closing_ends_every_request_with_a_named_error() -> None:
+    """Requests that run, wait or arrive later all learn that the model was closed."""
+    bench = Bench(engine={"max_concurrency": 2})
+
+    async def work() -> None:
+        streams = [bench.submit([index, 1], 400) for index in range(6)]
+        await streams[0].next_outputs()
+        await asyncio.to_thread(bench.engine.close)
+        results = await asyncio.gather(*map(collect, streams), return_exceptions=True)
+        assert all(isinstance(result, EngineClosedError) for result in results)
+        with pytest.raises(EngineClosedError):
+            bench.submit([1], 1)
+
+    bench.run(work)
+    bench.engine.close()
+
+
+def test_a_device_failure_ends_what_runs_and_spares_what_comes() -> None:
+    """A batch that breaks fails its requests with the cause; the next request starts from clean memory."""
+    broken = iter([False, False, True])
+
+    def fail(_: TokenBatch) -> None:
+        if next(broken, False):
+            raise EngineFailedError("the device broke")
+
+    bench = Bench(before_compute=fail)
+
+    async def work() -> None:
+        streams = [bench.submit([index, 1], 20) for index in range(3)]
+        results = await asyncio.gather(*map(collect, streams), return_exceptions=True)
+        assert all(isinstance(result, EngineFailedError) for result in results)
+        tokens, _ = await bench.generate([4, 5], 20)
+        assert tokens == reference(MODEL, [4, 5], 20)
+
+    bench.run(work)
+
+
+def test_an_unexpected_error_is_never_silent() -> None:
+    """A defect on the engine's thread reaches every caller instead of leaving them waiting."""
+
+    def fail(_: TokenBatch) -> None:
+        raise ZeroDivisionError
+
+    bench = Bench(before_compute=fail)
+
+    async def work() -> None:
+        with pytest.raises(EngineFailedError, match="ZeroDivisionError"):
+            await bench.generate([1, 2], 5)
+        with pytest.raises(EngineClosedError):
+            bench.submit([1], 1)
+
+    bench.run(work)
+
+
+@pytest.mark.parametrize(
+    ("request_values", "message"),
+    [
+        ({"prompt": ()}, "empty"),
+        ({"prompt": (211,)}, "outside 0 to 210"),
+        ({"prompt": (-1,)}, "outside 0 to 210"),
+        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"grammar": "start: x"}, "cannot follow a grammar"),
+        ({"sampling": SamplingParams(logit_bias=((500, 1.0),))}, "logit_bias"),
+    ],
+)
+def test_impossible_requests_are_refused_before_they_are_queued(
+    request_values: dict[str, object], message: str
+) -> None:
+    """Each refusal says what is wrong, and the engine goes on."""
+    bench = Bench()
+
+    async def work() -> None:
+        values = {"prompt": (1,), "max_tokens": 4, **request_values}
+        with pytest.raises(RequestError, match=message):
+            bench.engine.validate(EngineRequest(**values))  # type: ignore[arg-type]
+
+    bench.run(work)
+
+
+class OnlyEven:
+    """A constraint that allows even tokens, forces 100 102 after an 8, and ends after twelve tokens."""
+
+    def __init__(self, _: str = "") -> None:
+        self.taken: list[int] = []
+
+    def allows(self, token: int) -> bool:
+        return token % 2 == 0
+
+    def fill_mask(self, mask: np.ndarray) -> None:
+        mask[:] = np.int32(0x55555555)
+
+    def forced_tokens(self) -> list[int]:
+        return [100, 102] if self.taken[-1] % 8 == 0 and self.taken[-1] != 0 else []
+
+    def advance(self, token: int) -> None:
+        assert self.allows(token)
+        self.taken.append(token)
+
+    def rollback(self, count: int) -> None:
+        del self.taken[-count:]
+
+    @property
+    def finished(self) -> bool:
+        return len(self.taken) >= 12
+
+
+def test_a_constraint_is_obeyed_and_its_forced_tokens_skip_the_sampler() -> None:
+    """Only allowed tokens come, forced ones without a draw, and the end of the grammar ends the generation."""
+    bench = Bench(engine={"compile_constraint": OnlyEven})
+
+    async def work() -> None:
+        results = await asyncio.gather(*(bench.generate([index, 3], 40, grammar="even") for index in range(6)))
+        for tokens, last in results:
+            assert len(tokens) == 12
+            assert all(token % 2 == 0 for token in tokens)
+            assert last.finish == "stop"
+        assert any(tokens[place : place + 2] == [100, 102] for tokens, _ in results for place in range(11))
+
+    bench.run(work)
+
+
+def test_a_constraint_that_breaks_ends_its_own_request_only() -> None:
+    """The error reaches its caller; the request beside it finishes."""
+
+    class Breaks(OnlyEven):
+        def advance(self, token: int) -> None:
+            raise RuntimeError(f"broken grammar at {token}")
+
+    bench = Bench(engine={"compile_constraint": Breaks})
+
+    async def work() -> None:
+        free, bad = await asyncio.gather(
+            bench.generate([1, 2], 20), bench.generate([3, 4], 20, grammar="x"), return_exceptions=True
+        )
+        assert isinstance(bad, RuntimeError)
+        assert isinstance(free, tuple)
+        assert free[0] == reference(MODEL, [1, 2], 20)
+
+    bench.run(work)
+
+
+def test_seeds_repeat_alone_and_in_a_batch() -> None:
+    """A seeded generation is the same whatever runs beside it; another seed differs."""
+    bench = Bench()
+    warm = SamplingParams(temperature=20.0, seed=5)
+
+    async def work() -> None:
+        alone, _ = await bench.generate([1, 2], 30, sampling=warm)
+        beside = await asyncio.gather(
+            bench.generate([1, 2], 30, sampling=warm),
+            *(bench.generate([index], 30, sampling=SamplingParams(temperature=20.0)) for index in range(5)),
+        )
+        assert beside[0][0] == alone
+        other, _ = await bench.generate([1, 2], 30, sampling=SamplingParams(temperature=20.0, seed=6))
+        assert other != alone
+
+    bench.run(work)
+
+
+def test_a_request_whose_event_loop_is_gone_is_stopped() -> None:
+    """Nobody can read its tokens any more, so nothing is computed for it."""
+    bench = Bench()
+
+    async def abandon() -> None:
+        bench.submit([1, 2, 3], 100_000)
+
+    async def work() -> None:
+        tokens, _ = await bench.generate([5], 3)
+        assert tokens == reference(MODEL, [5], 3)
+
+    asyncio.run(abandon())
+    bench.run(work)
+    assert bench.engine.statistics()["running"] == 0
