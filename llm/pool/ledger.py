@@ -165,9 +165,8 @@ class Ledger:
 
     def revoke(self) -> None:
         """End the leases that are still held, because their models are about to be closed."""
-        for slot in self.slots.values():
-            for lease in tuple(slot.leases):
-                self.end(lease)
+        for lease in [lease for slot in self.slots.values() for lease in slot.leases]:
+            self.end(lease)
 
     # What came of earlier decisions ---------------------------------------------------------------------------
 
