@@ -32,7 +32,7 @@ logging.getLogger(ROOT).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoggerConfiguration:
+class LogLevels:
     """The level of each component's logger.
 
     Raises:
@@ -64,13 +64,13 @@ def get_logger(component: Component) -> logging.Logger:
     return logging.getLogger(f"{ROOT}.{component}")
 
 
-def configure_logging(levels: LoggerConfiguration | None = None) -> None:
+def configure_logging(levels: LogLevels | None = None) -> None:
     """Set the components' levels and show what they log. For programs; libraries leave this to their caller.
 
     Where the program has configured the root logger, its handlers are used; otherwise lines go to standard error.
     A second call changes the levels and adds nothing.
     """
-    levels = levels or LoggerConfiguration()
+    levels = levels or LogLevels()
     for component in COMPONENTS:
         get_logger(component).setLevel(getattr(levels, component))
     library = logging.getLogger(ROOT)

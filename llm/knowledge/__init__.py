@@ -1,0 +1,1 @@
+"""What the organization's documents say: storing them and finding passages in them."""

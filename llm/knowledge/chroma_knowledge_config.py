@@ -1,0 +1,94 @@
+"""Where a Chroma knowledge store keeps its data and how it cuts documents: one frozen value, validated once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from ..exceptions import ConfigError
+
+StoreType = Literal["chromadb"]
+
+STORE_TYPES: tuple[str, ...] = ("chromadb",)
+_COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChromaKnowledgeConfig:
+    """A knowledge store on this machine.
+
+    Documents are cut into context chunks, and those into retrieval chunks: the small ones are searched, the large
+    ones are returned. Sizes are the most characters that a chunk may have.
+
+    Args:
+        store_type: kind of store.
+        persist_directory: folder of the database.
+        retrieve_collection: collection of the retrieval chunks.
+        context_collection: collection of the context chunks.
+        document_collection: collection of the documents.
+        batch_size: the most chunks written or embedded at once.
+        embedding_model: name of a SentenceTransformer model, or the path of its folder.
+        embedding_model_dir: folder in which the embedding model is looked for.
+        retrieval_chunk_size: characters of a retrieval chunk.
+        retrieval_chunk_overlap: characters that neighbouring retrieval chunks share.
+        context_chunk_size: characters of a context chunk.
+        context_chunk_overlap: characters that neighbouring context chunks share.
+
+    Raises:
+        ConfigError: names the field, its value and what is allowed.
+    """
+
+    store_type: StoreType = "chromadb"
+    persist_directory: str = "./chroma_db"
+    retrieve_collection: str = "knowledge_retrieval"
+    context_collection: str = "knowledge_context"
+    document_collection: str = "knowledge_documents"
+    batch_size: int = 100
+    embedding_model: str = "all-MiniLM-L6-v2"
+    embedding_model_dir: str = "./models"
+    retrieval_chunk_size: int = 128
+    retrieval_chunk_overlap: int = 20
+    context_chunk_size: int = 1024
+    context_chunk_overlap: int = 100
+
+    def __post_init__(self) -> None:
+        if self.store_type not in STORE_TYPES:
+            raise ConfigError("store_type", self.store_type, "one of " + ", ".join(map(repr, STORE_TYPES)))
+        for field in ("persist_directory", "embedding_model", "embedding_model_dir"):
+            _check_text(field, getattr(self, field))
+        self._check_collections()
+        _check_integer("batch_size", self.batch_size, 1, 100_000)
+        _check_integer("retrieval_chunk_size", self.retrieval_chunk_size, 16, 1 << 20)
+        _check_integer("context_chunk_size", self.context_chunk_size, 16, 1 << 20)
+        if self.context_chunk_size < self.retrieval_chunk_size:
+            raise ConfigError(
+                "context_chunk_size",
+                self.context_chunk_size,
+                f"at least the retrieval chunks' {self.retrieval_chunk_size} characters",
+            )
+        # An overlap of half a chunk or more would repeat most of the document again and again.
+        _check_integer("retrieval_chunk_overlap", self.retrieval_chunk_overlap, 0, self.retrieval_chunk_size // 2)
+        _check_integer("context_chunk_overlap", self.context_chunk_overlap, 0, self.context_chunk_size // 2)
+
+    def _check_collections(self) -> None:
+        seen: set[str] = set()
+        for field in ("retrieve_collection", "context_collection", "document_collection"):
+            name = getattr(self, field)
+            if not isinstance(name, str) or not _COLLECTION_NAME.fullmatch(name):
+                raise ConfigError(
+                    field, name, "3 to 512 letters, digits, '.', '_' or '-', with a letter or digit at both ends"
+                )
+            if name in seen:
+                raise ConfigError(field, name, "a name that no other collection has")
+            seen.add(name)
+
+
+def _check_text(field: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ConfigError(field, value, "a non-empty string")
+
+
+def _check_integer(field: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(field, value, f"a whole number from {low} to {high}")
