@@ -1,0 +1,110 @@
+"""PractorFlow: private AI inside your own walls.
+
+    from llm import LLMConfig, ModelPool, create_runner
+
+Importing this package loads no backend; each comes with the first model that needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .exceptions import (
+    ConfigError,
+    ContextWindowError,
+    DownloadError,
+    EngineBusyError,
+    EngineClosedError,
+    EngineFailedError,
+    GenerationCancelledError,
+    GenerationError,
+    GenerationTimeoutError,
+    HandleReleasedError,
+    LLMError,
+    ModelError,
+    ModelFormatError,
+    ModelLoadError,
+    ModelNotFoundError,
+    OfflineError,
+    PoolBusyError,
+    PoolCapacityError,
+    PoolClosedError,
+    PoolError,
+    PoolTimeoutError,
+    RequestError,
+    SchemaError,
+    TemplateError,
+)
+from .llm_config import LLMConfig
+
+if TYPE_CHECKING:
+    from .base.generation_stream import GenerationStream
+    from .base.llm_runner import LLMRunner
+    from .base.messages import GenerateResult, Message, StreamChunk, ToolCall, Usage
+    from .factory import create_runner
+    from .pool.model_handle import ModelHandle
+    from .pool.model_pool import ModelPool
+
+__all__ = [
+    "ConfigError",
+    "ContextWindowError",
+    "DownloadError",
+    "EngineBusyError",
+    "EngineClosedError",
+    "EngineFailedError",
+    "GenerateResult",
+    "GenerationCancelledError",
+    "GenerationError",
+    "GenerationStream",
+    "GenerationTimeoutError",
+    "HandleReleasedError",
+    "LLMConfig",
+    "LLMError",
+    "LLMRunner",
+    "Message",
+    "ModelError",
+    "ModelFormatError",
+    "ModelHandle",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "ModelPool",
+    "OfflineError",
+    "PoolBusyError",
+    "PoolCapacityError",
+    "PoolClosedError",
+    "PoolError",
+    "PoolTimeoutError",
+    "RequestError",
+    "SchemaError",
+    "StreamChunk",
+    "TemplateError",
+    "ToolCall",
+    "Usage",
+    "create_runner",
+]
+
+_ON_DEMAND = {
+    "GenerateResult": ".base.messages",
+    "GenerationStream": ".base.generation_stream",
+    "LLMRunner": ".base.llm_runner",
+    "Message": ".base.messages",
+    "ModelHandle": ".pool.model_handle",
+    "ModelPool": ".pool.model_pool",
+    "StreamChunk": ".base.messages",
+    "ToolCall": ".base.messages",
+    "Usage": ".base.messages",
+    "create_runner": ".factory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_ON_DEMAND[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -70,8 +70,7 @@ class LlamaCppModel:
         self.tokenizer = LlamaCppTokenizer(vocabulary)
         self.template = ChatTemplate(
             header.chat_template or GENERIC_TEMPLATE,
-            bos_token=self.tokenizer.bos_text,
-            eos_token=self.tokenizer.eos_text,
+            special_tokens={"bos_token": self.tokenizer.bos_text, "eos_token": self.tokenizer.eos_text},
             control_texts=self.tokenizer.special_texts,
         )
         self.call_syntax: CallSyntax = derive_call_syntax(self.template)

@@ -66,9 +66,8 @@ def test_the_index_finds_the_longest_prefix() -> None:
         choice = random_numbers.random()
         if choice < 0.4 or not held:
             base = list(random_numbers.choice(list(held.values()))) if held and random_numbers.random() < 0.8 else []
-            tokens = base[: random_numbers.randint(0, len(base))] + [
-                random_numbers.randrange(3) for _ in range(random_numbers.randrange(60))
-            ]
+            kept = base[: random_numbers.randint(0, len(base))]
+            tokens = [*kept, *(random_numbers.randrange(3) for _ in range(random_numbers.randrange(60)))]
             index.add(step, tokens)
             held[step] = tokens
         elif choice < 0.6:

@@ -1,0 +1,82 @@
+"""The first examples: a whole reply, a streamed one, and several at once on one model.
+
+    python sample.py
+
+The model is the one that LLM_MODEL names in config/options/options.env or in the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from llm import LLMConfig, LLMError, ModelHandle, ModelPool, create_runner
+from settings.app_settings import appConfiguration
+
+
+def heading(text: str) -> None:
+    print(f"\n--- {text}")
+
+
+def introduce(config: LLMConfig) -> None:
+    """Say which model answers: the demo must not be taken for an assistant."""
+    if config.model_name == "demo":
+        print(
+            "Answering: the built-in demo model, a few megabytes that show the machinery and know next to nothing.\n"
+            "For real answers set LLM_MODEL, for instance "
+            "LLM_MODEL=bartowski/Qwen2.5-7B-Instruct-GGUF/Qwen2.5-7B-Instruct-Q4_K_M.gguf"
+        )
+    else:
+        print(f"Answering: {config.model_name} ({config.backend}). LLM_MODEL chooses another.")
+
+
+async def basic(handle: ModelHandle) -> None:
+    """One prompt, one reply."""
+    heading("Basic usage: What is Python?")
+    runner = create_runner(handle)
+    result = await runner.generate(prompt="What is Python?")
+    print(result["reply"])
+    usage = result["usage"]
+    print(f"[{usage['prompt_tokens']} + {usage['completion_tokens']} tokens in {result['latency_seconds']:.2f} s]")
+
+
+async def streaming(handle: ModelHandle) -> None:
+    """The reply as it is written."""
+    heading("Streaming: Explain recursion")
+    runner = create_runner(handle)
+    async for chunk in runner.generate_stream(prompt="Explain recursion"):
+        if not chunk.finished:
+            print(chunk.text, end="", flush=True)
+        else:
+            print(f"\n[latency: {chunk.latency_seconds:.2f} s]")
+
+
+async def concurrent(handle: ModelHandle) -> None:
+    """Three callers, one loaded model, one batch."""
+    prompts = ["Hello", "Who are you?", "What is Python?"]
+    heading("Three prompts at once on one model")
+    runner = create_runner(handle)
+    results = await asyncio.gather(*(runner.generate(prompt=prompt, temperature=0.0) for prompt in prompts))
+    for prompt, result in zip(prompts, results, strict=True):
+        print(f"{prompt:16} -> {result['reply']}")
+
+
+async def main() -> None:
+    config = appConfiguration.ModelConfiguration
+    appConfiguration.LoggerConfiguration.apply()
+    introduce(config)
+    async with ModelPool(max_models=1) as pool:
+        print("Loading the model ...", flush=True)
+        async with pool.acquire_context(config) as handle:
+            await basic(handle)
+            await streaming(handle)
+            await concurrent(handle)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except LLMError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped.")
