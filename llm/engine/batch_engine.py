@@ -31,6 +31,8 @@ from .sampling import Sampler
 from .scheduler import PromptPace, Work, plan_step
 from .token_stream import TokenStream, deliver
 
+_Question = tuple[Callable[[], None], "Future[None]"]
+
 
 class EngineStatistics(TypedDict):
     """A snapshot; counts since the start are totals of tokens and steps."""
@@ -79,7 +81,7 @@ class BatchEngine:
         self._compile_constraint = compile_constraint
         self._lookup = lookup
         self._budget = budget
-        self._inbox: queue.SimpleQueue[Generation | Future[None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Generation | _Question | None] = queue.SimpleQueue()
         self._waiting: deque[Generation] = deque()
         self._running: list[Generation] = []
         self._outbox: list[tuple[TokenStream, EngineOutput]] = []
@@ -168,12 +170,17 @@ class BatchEngine:
             AssertionError: something does not add up.
             EngineClosedError: the engine was closed.
         """
-        checked: Future[None] = Future()
-        with self._mutex:
-            if self._closed:
-                raise EngineClosedError("The engine is closed; there is nothing left to check.")
-            self._inbox.put(checked)
-        checked.result()
+        self._ask(self._check_accounts)
+
+    def forget(self) -> None:
+        """Drop every retired prefix, for instance because it holds what must not stay in memory.
+
+        Waits for the step under way. Requests that run keep their memory.
+
+        Raises:
+            EngineClosedError: the engine was closed.
+        """
+        self._ask(self._drop_retired)
 
     def statistics(self) -> EngineStatistics:
         """Where the engine stands. Safe from any thread; the numbers may be a step apart."""
@@ -201,6 +208,15 @@ class BatchEngine:
             self._inbox.put(None)
             self._executor.abort()
         self._thread.join()
+
+    def _ask(self, question: Callable[[], None]) -> None:
+        """Have something done on the engine's thread, and wait for it."""
+        answer: Future[None] = Future()
+        with self._mutex:
+            if self._closed:
+                raise EngineClosedError("The engine was closed.")
+            self._inbox.put((question, answer))
+        answer.result()
 
     def _stop(self, generation: Generation) -> None:
         if generation in self._abortable:
@@ -258,8 +274,8 @@ class BatchEngine:
                 return True
             if message is None:
                 return False
-            if isinstance(message, Future):
-                self._answer_check(message)
+            if isinstance(message, tuple):
+                self._answer(*message)
                 continue
             if message.state == "sent":
                 message.state = "waiting"
@@ -470,8 +486,8 @@ class BatchEngine:
         """End every open request, those that are still in the inbox too."""
         while not self._inbox.empty():
             message = self._inbox.get()
-            if isinstance(message, Future):
-                message.set_exception(error)
+            if isinstance(message, tuple):
+                message[1].set_exception(error)
             elif message is not None and message.state == "sent":
                 message.state = "waiting"
                 self._waiting.append(message)
@@ -483,13 +499,17 @@ class BatchEngine:
         for sequence in self._ledger.sequences:
             self._drop(sequence)
 
-    def _answer_check(self, checked: Future[None]) -> None:
+    def _drop_retired(self) -> None:
+        for sequence in self._ledger.retired:
+            self._drop(sequence)
+
+    def _answer(self, question: Callable[[], None], answer: Future[None]) -> None:
         try:
-            self._check_accounts()
-        except AssertionError as error:
-            checked.set_exception(error)
+            question()
+        except Exception as error:
+            answer.set_exception(error)
         else:
-            checked.set_result(None)
+            answer.set_result(None)
 
     def _check_accounts(self) -> None:
         self._ledger.check_integrity()
