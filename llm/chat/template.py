@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +33,12 @@ class RenderedPrompt:
 
     pieces: tuple[Piece, ...] = field(repr=False)
 
+    def __iter__(self) -> Iterator[Piece]:
+        return iter(self.pieces)
+
     @property
     def text(self) -> str:
+        """The whole prompt as one text."""
         return "".join(piece.text for piece in self.pieces)
 
 
