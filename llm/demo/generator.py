@@ -1,0 +1,32 @@
+"""The stream of samples: each place of it is the same for ever, and no state is carried from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .sample import Sample
+from .skills import FIRST_MIXTURE, MIXTURE, SKILLS
+from .vocabulary import Vocabulary
+
+_FIRST_SAMPLES = 8000
+
+
+def training_sample(seed: int, index: int) -> Sample:
+    """The sample at one place of the training stream of `seed`."""
+    vocabulary = Vocabulary(f"train {seed} {index}")
+    mixture = FIRST_MIXTURE if index < _FIRST_SAMPLES else MIXTURE
+    skill = vocabulary.random.choices(list(mixture), weights=list(mixture.values()))[0]
+    return skill(vocabulary)
+
+
+def training_stream(seed: int, *, start: int = 0) -> Iterator[Sample]:
+    """Samples from `start` on, without end."""
+    index = start
+    while True:
+        yield training_sample(seed, index)
+        index += 1
+
+
+def evaluation_samples(seed: int, skill: str, count: int) -> list[Sample]:
+    """Samples of one skill that training never sees: another stream, and passages from held-out topics."""
+    return [SKILLS[skill](Vocabulary(f"evaluate {seed} {skill} {index}", held_out=True)) for index in range(count)]

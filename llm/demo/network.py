@@ -1,0 +1,157 @@
+"""The network: Qwen2's shape in plain PyTorch, with the parameter names of the published models so that export only copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+_LOOK_BACK_STRENGTH = 7.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The sizes of the network; names as in Qwen2's config.json where it has them."""
+
+    vocab_size: int = 2048
+    hidden_size: int = 256
+    intermediate_size: int = 512
+    num_hidden_layers: int = 5
+    num_attention_heads: int = 8
+    num_key_value_heads: int = 4
+    max_position_embeddings: int = 4096
+    rope_theta: float = 100_000.0
+    rms_norm_eps: float = 1e-6
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class Network(nn.Module):
+    """Token ids to logits, or with targets to the weighted loss."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = nn.ModuleDict(
+            {
+                "embed_tokens": nn.Embedding(config.vocab_size, config.hidden_size),
+                "layers": nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers)),
+                "norm": nn.RMSNorm(config.hidden_size, config.rms_norm_eps),
+            }
+        )
+        rotation = _rotation(config)
+        self.register_buffer("cosine", rotation.cos(), persistent=False)
+        self.register_buffer("sine", rotation.sin(), persistent=False)
+        self.apply(_initialize)
+        for layer in self.model["layers"]:
+            for projection in (layer.self_attn.o_proj, layer.mlp.down_proj):
+                projection.weight.data.mul_((2 * config.num_hidden_layers) ** -0.5)
+        _look_back(self.model["layers"][0].self_attn, config)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        hidden = self.model["embed_tokens"](tokens)
+        length = tokens.shape[1]
+        cosine, sine = self.cosine[:length].to(hidden.dtype), self.sine[:length].to(hidden.dtype)
+        for layer in self.model["layers"]:
+            hidden = layer(hidden, cosine, sine)
+        return F.linear(self.model["norm"](hidden), self.model["embed_tokens"].weight)
+
+    def loss(self, tokens: Tensor, weights: Tensor) -> Tensor:
+        """Mean loss of every next token, each counted by the weight of the token that is predicted."""
+        logits = self(tokens[:, :-1]).flatten(0, 1)
+        each = F.cross_entropy(logits.float(), tokens[:, 1:].flatten(), reduction="none")
+        counted = weights[:, 1:].flatten()
+        return (each * counted).sum() / counted.sum()
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = _Attention(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = _FeedForward(config)
+
+    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), cosine, sine)
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+
+class _Attention(nn.Module):
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.head_size = config.head_size
+        inner = config.num_key_value_heads * config.head_size
+        self.repeat = config.num_attention_heads // config.num_key_value_heads
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, inner)
+        self.v_proj = nn.Linear(config.hidden_size, inner)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        query, key, value = (
+            projection(hidden).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        query, key = _rotate(query, cosine, sine), _rotate(key, cosine, sine)
+        key, value = key.repeat_interleave(self.repeat, 1), value.repeat_interleave(self.repeat, 1)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+
+
+def _rotation(config: NetworkConfig) -> Tensor:
+    half = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
+    angles = torch.outer(torch.arange(config.max_position_embeddings, dtype=torch.float32), config.rope_theta**-half)
+    return torch.cat((angles, angles), dim=-1)
+
+
+def _rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    first, second = heads.chunk(2, dim=-1)
+    return heads * cosine + torch.cat((-second, first), dim=-1) * sine
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+
+
+@torch.no_grad()
+def _look_back(attention: _Attention, config: NetworkConfig) -> None:
+    """Start the first layer with heads that look one, two and three tokens back.
+
+    Copying needs them, and they are what takes a small model longest to find. With rotary positions a head sees an
+    offset when its biases alone decide: the key's points one way, and the query's is turned back by that offset, so
+    that their product is largest where the rotation makes up for it.
+    """
+    size, turning = config.head_size, 6  # the fastest frequencies tell neighbours apart
+    frequencies = (config.rope_theta ** (-torch.arange(0, size, 2, dtype=torch.float32) / size))[:turning]
+    for head, offset in enumerate((1, 2, 3)):
+        query = slice(head * size, (head + 1) * size)
+        shared = head // attention.repeat
+        key = slice(shared * size, (shared + 1) * size)
+        attention.q_proj.weight[query] *= 0.1
+        attention.q_proj.bias[query][:turning] = _LOOK_BACK_STRENGTH * torch.cos(offset * frequencies)
+        attention.q_proj.bias[query][size // 2 :][:turning] = -_LOOK_BACK_STRENGTH * torch.sin(offset * frequencies)
+        if head % attention.repeat == 0:
+            attention.k_proj.weight[key] *= 0.1
+            attention.k_proj.bias[key][:turning] = _LOOK_BACK_STRENGTH

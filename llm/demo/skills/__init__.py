@@ -1,0 +1,46 @@
+"""What the demo model learns: one function a skill, each turning random material into a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..sample import Sample
+from ..vocabulary import Vocabulary
+from .conversation import conversation
+from .copying import key_values, repetition, sentences_again
+from .json_fields import json_fields
+from .passages import five_passages, not_in_documents, one_passage, quoted_fact, quoted_sentence
+from .tool_use import no_call, tool_answer, tool_call, two_calls
+
+Skill = Callable[[Vocabulary], Sample]
+
+# How often each skill is drawn in training, relative to the others.
+MIXTURE: dict[Skill, float] = {
+    conversation: 20,
+    tool_call: 14,
+    two_calls: 6,
+    tool_answer: 10,
+    no_call: 4,
+    quoted_fact: 10,
+    quoted_sentence: 5,
+    not_in_documents: 5,
+    json_fields: 6,
+    key_values: 20,
+    repetition: 2,
+    sentences_again: 3,
+}
+
+# Copying comes first: what it teaches is used by every other skill.
+FIRST_MIXTURE: dict[Skill, float] = {
+    key_values: 45,
+    repetition: 20,
+    sentences_again: 5,
+    conversation: 10,
+    tool_call: 10,
+    quoted_fact: 5,
+    json_fields: 5,
+}
+
+SKILLS: dict[str, Skill] = {skill.__name__: skill for skill in (*MIXTURE, one_passage, five_passages)}
+
+__all__ = ["FIRST_MIXTURE", "MIXTURE", "SKILLS", "Skill"]

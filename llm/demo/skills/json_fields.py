@@ -1,0 +1,60 @@
+"""Fields from a text, as a JSON object of the asked-for keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..sample import Sample, assistant, user
+from ..vocabulary import Vocabulary
+
+
+def json_fields(vocabulary: Vocabulary) -> Sample:
+    """The text states more than is asked for; the answer holds the asked fields in the asked order."""
+    fields: dict[str, Any] = {}
+    while len(fields) < vocabulary.integer(2, 6):
+        name = vocabulary.noun() if vocabulary.chance(0.6) else f"{vocabulary.adjective()}_{vocabulary.noun()}"
+        fields[name] = vocabulary.one_of(
+            (vocabulary.value, vocabulary.value, lambda: vocabulary.integer(0, 9999), vocabulary.amount)
+        )()
+    asked = vocabulary.some_of(list(fields), vocabulary.integer(1, len(fields)))
+    answer = json.dumps({name: fields[name] for name in asked}, ensure_ascii=False)
+    question = _question(vocabulary, {name: fields[name] for name in asked})
+    text = _text(vocabulary, fields)
+    content = f"{text}\n\n{question}" if vocabulary.chance(0.6) else f"{question}\n\n{text}"
+    return Sample(
+        skill="json_fields",
+        messages=(user(content), assistant(answer)),
+        contains=tuple(str(fields[name]) for name in asked),
+    )
+
+
+def _text(vocabulary: Vocabulary, fields: dict[str, Any]) -> str:
+    stated = list(fields.items())
+    vocabulary.random.shuffle(stated)
+    style = vocabulary.integer(0, 3)
+    if style == 0:
+        return "\n".join(f"{name.replace('_', ' ').capitalize()}: {value}" for name, value in stated)
+    if style == 1:
+        return " ".join(f"The {name.replace('_', ' ')} is {value}." for name, value in stated)
+    if style == 2:
+        return "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in stated)
+    return " ".join(f"The {name.replace('_', ' ')} is {value}. {vocabulary.sentence()}" for name, value in stated)
+
+
+def _question(vocabulary: Vocabulary, asked: dict[str, Any]) -> str:
+    names = ", ".join(asked)
+    if vocabulary.chance(0.6):
+        return vocabulary.one_of(
+            (
+                "Answer in JSON with these fields: {}",
+                "Give {} as JSON.",
+                "Extract as JSON: {}",
+                "Return a JSON object with the keys {}.",
+                "JSON with {}, please.",
+            )
+        ).format(names)
+    types = {str: "string", int: "integer", float: "number"}
+    properties = {name: {"type": types[type(value)]} for name, value in asked.items()}
+    schema = {"type": "object", "properties": properties, "required": list(asked)}
+    return f"Answer in JSON that follows this schema: {json.dumps(schema)}"

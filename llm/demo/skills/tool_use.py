@@ -1,0 +1,102 @@
+"""Tool calls: pick one of several functions and fill it, call twice, leave them alone in small talk, and answer from results."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..sample import Sample, assistant, calls, tool_result, user
+from ..vocabulary import Vocabulary
+from .conversation import exchange, opening
+from .functions import Function, functions
+
+
+def tool_call(vocabulary: Vocabulary) -> Sample:
+    """One call of the right function; some conversations begin with small talk."""
+    offered = functions(vocabulary, vocabulary.integer(1, 6))
+    wanted = vocabulary.one_of(offered)
+    turns = opening(vocabulary)
+    if vocabulary.chance(0.15):
+        turns += exchange(vocabulary)
+    text, arguments, _ = wanted.request(vocabulary)
+    turns += [user(text), calls((wanted.name, arguments))]
+    return Sample(skill="tool_call", messages=tuple(turns), tools=_tools(offered, vocabulary))
+
+
+def two_calls(vocabulary: Vocabulary) -> Sample:
+    """Two calls in one turn: of one function for two subjects, or of two functions."""
+    offered = functions(vocabulary, vocabulary.integer(1, 5))
+    first = vocabulary.one_of(offered)
+    second = vocabulary.one_of(offered) if vocabulary.chance(0.6) else first
+    text, arguments, about = first.request(vocabulary)
+    joint = vocabulary.one_of((". ", " and ", ", and also ", ". Then ", "; "))
+    if second is first and first.attribute and vocabulary.chance(0.5):
+        second_text, second_arguments, second_about = first.request(vocabulary)
+        if set(arguments) == set(second_arguments) == {first.parameters[0].name}:
+            keys = (
+                f"{about} and {second_about}"
+                if vocabulary.chance(0.5)
+                else f"{first.subject} {arguments[first.parameters[0].name]} and {second_arguments[first.parameters[0].name]}"
+            )
+            text, joint, second_text = f"What is the {first.attribute} of {keys}?", "", ""
+    else:
+        second_text, second_arguments, _ = second.request(vocabulary)
+    if joint.startswith(". "):
+        text = text.rstrip(".?")
+    elif joint:
+        text, second_text = text.rstrip(".?"), second_text[0].lower() + second_text[1:]
+    turns = [
+        *opening(vocabulary),
+        user(text + joint + second_text),
+        calls((first.name, arguments), (second.name, second_arguments)),
+    ]
+    return Sample(skill="two_calls", messages=tuple(turns), tools=_tools(offered, vocabulary))
+
+
+def tool_answer(vocabulary: Vocabulary) -> Sample:
+    """The whole way: question, call, result, answer."""
+    offered = functions(vocabulary, vocabulary.integer(1, 4))
+    wanted = vocabulary.one_of(offered)
+    text, arguments, about = wanted.request(vocabulary)
+    result, answer, value = _outcome(wanted, about, arguments, vocabulary)
+    turns = [*opening(vocabulary), user(text), calls((wanted.name, arguments)), tool_result(result), assistant(answer)]
+    if vocabulary.chance(0.15):
+        turns += exchange(vocabulary)
+        value = turns[-1]["content"]
+    return Sample(skill="tool_answer", messages=tuple(turns), tools=_tools(offered, vocabulary), contains=(value,))
+
+
+def no_call(vocabulary: Vocabulary) -> Sample:
+    """Small talk stays small talk when functions are offered."""
+    turns = opening(vocabulary)
+    for _ in range(vocabulary.one_of((1, 1, 2))):
+        turns += exchange(vocabulary)
+    offered = functions(vocabulary, vocabulary.integer(1, 5))
+    return Sample(skill="no_call", messages=tuple(turns), tools=_tools(offered, vocabulary))
+
+
+def _tools(offered: list[Function], vocabulary: Vocabulary) -> tuple[dict[str, Any], ...]:
+    return tuple(one.tool(vocabulary) for one in offered)
+
+
+def _outcome(wanted: Function, about: str, arguments: dict[str, Any], vocabulary: Vocabulary) -> tuple[str, str, str]:
+    """What the function gives back, the answer that this amounts to, and the text that the answer must hold."""
+    if vocabulary.chance(0.1):
+        error = vocabulary.one_of(("not found", "permission denied", "timeout", vocabulary.phrase()))
+        result = vocabulary.one_of((json.dumps({"error": error}), f"Error: {error}"))
+        return result, f"The tool reported an error: {error}.", error
+    value = vocabulary.value()
+    if vocabulary.chance(0.3):
+        return value, f"The result is {value}.", value
+    wanted_field = wanted.attribute or vocabulary.one_of(("id", "number", "reference"))
+    fields = {wanted_field.replace(" ", "_"): value}
+    for _ in range(vocabulary.integer(0, 3)):
+        fields.setdefault(vocabulary.noun(), vocabulary.value())
+    if arguments and vocabulary.chance(0.3):
+        fields = {**arguments, **fields}
+    items = list(fields.items())
+    vocabulary.random.shuffle(items)
+    result = json.dumps(dict(items), ensure_ascii=False)
+    if wanted.attribute:
+        return result, f"The {wanted.attribute} of {about} is {value}.", value
+    return result, f"Done. The {wanted_field} of the {about} is {value}.", value

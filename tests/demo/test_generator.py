@@ -1,0 +1,115 @@
+"""The demo model's samples: fixed by their seed, apart from each other, and right about themselves."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from llm.demo import prose
+from llm.demo.evaluation import FIGURES, called, expected_calls
+from llm.demo.generator import evaluation_samples, training_sample
+from llm.demo.sample import Sample
+from llm.demo.skills import MIXTURE, SKILLS
+
+DRAWN = {"tool_call", "two_calls", "tool_answer", "quoted_fact", "json_fields"}
+
+
+def test_the_same_seed_and_place_give_the_same_sample() -> None:
+    """Nothing but seed and place decides a sample, in whatever order samples are asked for."""
+    forward = [training_sample(7, index) for index in range(200)]
+    backward = [training_sample(7, index) for index in reversed(range(200))]
+    assert forward == backward[::-1]
+    assert evaluation_samples(3, "tool_call", 20) == evaluation_samples(3, "tool_call", 20)
+
+
+def test_another_seed_gives_other_samples() -> None:
+    """Two training seeds do not share their samples."""
+    first = {training_sample(1, index).rendered() for index in range(500)}
+    second = {training_sample(2, index).rendered() for index in range(500)}
+    assert len(first & second) < 5  # small talk has few ways to say hello
+
+
+@pytest.mark.parametrize("skill", sorted(DRAWN))
+def test_evaluation_never_repeats_a_training_sample(skill: str) -> None:
+    """What is drawn from large spaces does not occur in 4,000 training samples of the default seed."""
+    trained_on = {training_sample(1, index).rendered() for index in range(4000)}
+    assert not trained_on & {sample.rendered() for sample in evaluation_samples(1000, skill, 50)}
+
+
+def test_held_out_sentences_are_never_trained_on() -> None:
+    """Evaluation quotes sentences that no training sample can hold."""
+    assert set(prose.sentences(held_out=True)).isdisjoint(prose.sentences(held_out=False))
+    assert len(prose.sentences(held_out=True)) > 20
+
+
+@pytest.mark.parametrize("skill", sorted(SKILLS))
+def test_a_sample_ends_with_the_answer_that_it_asks_for(skill: str) -> None:
+    """Conversations end with an assistant's turn that holds what a right answer must contain; other samples are text."""
+    for sample in evaluation_samples(5, skill, 30):
+        assert sample.skill
+        if sample.text:
+            assert sample.text.endswith("\n")
+            continue
+        assert sample.answer["role"] == "assistant"
+        assert sample.messages[0]["role"] in {"system", "user"}
+        answer = sample.answer["content"]
+        if skill == "json_fields":
+            values = [str(value) for value in json.loads(answer).values()]
+            assert sorted(values) == sorted(sample.contains)
+        else:
+            assert all(value in answer for value in sample.contains)
+
+
+@pytest.mark.parametrize("skill", ["tool_call", "two_calls"])
+def test_expected_calls_name_offered_tools_and_keep_to_their_schemas(skill: str) -> None:
+    """The right call is always one that was offered, with all required arguments and no unknown ones."""
+    for sample in evaluation_samples(6, skill, 60):
+        offered = {tool["function"]["name"]: tool["function"]["parameters"] for tool in sample.tools}
+        assert len(offered) == len(sample.tools)
+        assert len(expected_calls(sample)) == (2 if skill == "two_calls" else 1)
+        for name, arguments in expected_calls(sample):
+            assert set(offered[name].get("required", ())) <= set(arguments) <= set(offered[name]["properties"])
+
+
+def test_the_value_that_answers_stands_in_the_passages() -> None:
+    """A fact's sentence is in the prompt word for word; for a question without an answer no such sentence is."""
+    for sample in evaluation_samples(8, "five_passages", 40):
+        assert sample.answer["content"] in _prompt_text(sample)
+    for sample in evaluation_samples(8, "not_in_documents", 40):
+        assert sample.answer["content"] not in _prompt_text(sample)
+
+
+def test_every_skill_is_trained() -> None:
+    """Each figure of the evaluation is taken on a skill that can be drawn, and all weights are positive."""
+    assert {skill for skill, _ in FIGURES.values()} <= set(SKILLS)
+    assert all(weight > 0 for weight in MIXTURE.values())
+
+
+def test_perfect_replies_score_one_and_empty_ones_do_not() -> None:
+    """The checks accept the expected answer and refuse silence, except where silence is no call."""
+    for figure, (skill, check) in FIGURES.items():
+        for sample in evaluation_samples(9, skill, 20):
+            assert check(sample, _perfect(sample))
+            assert check(sample, "") == (figure == "no_needless_call")
+
+
+def test_calls_are_read_from_text_and_damaged_ones_are_none() -> None:
+    """A call is read with its arguments; text that does not parse counts for nothing."""
+    text = (
+        '<tool_call>\n{"name": "f", "arguments": {"a": {"b": 1}}}\n</tool_call>\n<tool_call>\n{"name": \n</tool_call>'
+    )
+    assert called(text) == [("f", {"a": {"b": 1}})]
+
+
+def _prompt_text(sample: Sample) -> str:
+    return "\n".join(turn["content"] for turn in sample.prompt)
+
+
+def _perfect(sample: Sample) -> str:
+    if "tool_calls" not in sample.answer:
+        return str(sample.answer["content"])
+    return "\n".join(
+        f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+        for name, arguments in expected_calls(sample)
+    )
