@@ -119,7 +119,7 @@ def _write_huggingface(folder: Path, weights: dict[str, Tensor], tokenizer: Toke
     _write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "PreTrainedTokenizerFast",
+            "tokenizer_class": "Qwen2Tokenizer",
             "model_max_length": config.max_position_embeddings,
             "bos_token": None,
             "eos_token": TURN_END,

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from .generator import training_stream
 
@@ -63,6 +63,7 @@ def _with_spaced_words(learner: Tokenizer, corpus: Iterable[str]) -> tuple[dict[
 
 def _assemble(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.normalizer = normalizers.NFC()  # transformers does so for this family whatever is written here
     tokenizer.pre_tokenizer = _byte_level(_QWEN2)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL_TOKENS])
