@@ -265,7 +265,7 @@ def test_an_answer_that_is_not_a_hubs_is_an_error(hub: HubStandIn, bench: Bench,
 def test_redirects_lead_to_web_servers_only(hub: HubStandIn, bench: Bench, address: str) -> None:
     """A hub cannot make the client read the disk or speak other protocols."""
     hub.redirect_to = address
-    with pytest.raises(DownloadError, match="refuses|not followed"):
+    with pytest.raises(DownloadError, match=r"refuses|not followed"):
         bench.fetch()
 
 
