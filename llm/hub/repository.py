@@ -28,8 +28,7 @@ def choose_gguf(names: Iterable[str], *, model_name: str) -> tuple[str, ...]:
         ModelNotFoundError: there is none.
         ConfigError: there are several; lists them.
     """
-    present = sorted(name for name in names if name.endswith(".gguf"))
-    models = complete_models(present)
+    models = complete_models(names)
     if len(models) == 1:
         return models[0]
     if models:
@@ -43,7 +42,7 @@ def choose_gguf(names: Iterable[str], *, model_name: str) -> tuple[str, ...]:
 
 def complete_models(names: Iterable[str]) -> list[tuple[str, ...]]:
     """The GGUF models among `names` of which no part is missing, each as the list of its files."""
-    present = set(names)
+    present = {name for name in names if name.endswith(".gguf")}
     models = []
     for name in sorted(present):
         path = PurePosixPath(name)
