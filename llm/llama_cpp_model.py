@@ -65,7 +65,6 @@ class LlamaCppModel:
         self._library = initialised_library()
         self._weights = weights
         self.memory_bytes = memory_bytes
-        self.name = header.name or config.model_name
         vocabulary = self._library.llama_model_get_vocab(weights)
         self.tokenizer = LlamaCppTokenizer(vocabulary)
         self.template = ChatTemplate(

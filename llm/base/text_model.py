@@ -27,10 +27,6 @@ class TextModel(LoadedModel, Protocol):
     """A loaded model that holds conversations."""
 
     @property
-    def name(self) -> str:
-        """What the model calls itself."""
-
-    @property
     def context_window(self) -> int:
         """The most tokens that prompt and reply may have together."""
 
