@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
-from ..exceptions import ModelFormatError
-from .gguf_reader import VOCABULARY, ArrayShape, GGUFContents, Value, read_gguf
+from .gguf_format import GGUFContents
+from .gguf_metadata import ModelMetadata, shown
+from .gguf_reader import VOCABULARY, read_gguf
 
 MAX_LAYERS = 512
 MAX_EXPERTS = 1024
@@ -24,7 +24,6 @@ MAX_TEMPLATE_BYTES = 1 << 18
 MAX_PARTS = 1000
 HIGHEST_DEFAULT_TOKEN = 11  # ids that llama.cpp assumes where a file names no token
 
-_ARCHITECTURE = re.compile(rb"[a-z0-9][a-z0-9_.-]{0,63}")
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 _ROPE_SCALINGS = (b"none", b"linear", b"yarn", b"longrope")
 _NEVER_WEIGHTS = frozenset(("I8", "I16", "I32", "I64", "F64"))
@@ -95,7 +94,7 @@ def check_gguf(path: str | Path) -> GGUFHeader:
     Raises:
         ModelFormatError: it is not a sound GGUF model; says what is wrong.
     """
-    first = _Metadata(read_gguf(Path(path)))
+    first = ModelMetadata(read_gguf(Path(path)))
     contents = (first.contents, *_further_parts(first))
     first.check_kind()
     first.read_architecture()
@@ -140,61 +139,7 @@ def part_names(name: str) -> tuple[str, ...]:
     return tuple(f"{match['stem']}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1))
 
 
-class _Metadata:
-    """The metadata of one file, read key by key. In a key, ``{}`` stands for the architecture."""
-
-    def __init__(self, contents: GGUFContents) -> None:
-        self.contents = contents
-        self.architecture = ""
-
-    def check_kind(self) -> None:
-        kind = self.value("general.type", b"model")
-        if kind != b"model":
-            self.refuse(f"it holds {_shown(kind)} and not a language model")
-
-    def read_architecture(self) -> None:
-        name = self.value("general.architecture")
-        if not isinstance(name, bytes) or not _ARCHITECTURE.fullmatch(name):
-            self.refuse(f"its architecture is {_shown(name)}, which is not a name")
-        self.architecture = name.decode("ascii")
-
-    def value(self, key: str, default: Value | None = None) -> Value | None:
-        return self.contents.metadata.get(key.format(self.architecture), default)
-
-    def integer(self, key: str, low: int, high: int, *, default: int | None = None) -> int:
-        value = self.value(key)
-        if value is None and default is not None:
-            return default
-        return self._whole(key, value, low, high)
-
-    def per_layer(self, key: str, layers: int, high: int, *, default: tuple[int, ...] = (0,)) -> tuple[int, ...]:
-        """A whole number of each layer; a file gives one for all of them or a list."""
-        value = self.value(key)
-        if value is None:
-            return default if len(default) == layers else default * layers
-        if not isinstance(value, (tuple, ArrayShape)):
-            return (self._whole(key, value, 0, high),) * layers
-        if isinstance(value, ArrayShape) or len(value) != layers:
-            count = value.length if isinstance(value, ArrayShape) else len(value)
-            self.refuse(f"{key.format(self.architecture)!r} has {count} values for {layers} layers")
-        return tuple(self._whole(key, item, 0, high) for item in value)
-
-    def _whole(self, key: str, value: Value | None, low: int, high: int) -> int:
-        key = key.format(self.architecture)
-        if value is None:
-            self.refuse(f"its metadata has no {key!r}")
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.refuse(f"{key!r} is {_shown(value)}; a whole number from {low} to {high} is allowed")
-        return value
-
-    def refuse(self, reason: str) -> NoReturn:
-        raise ModelFormatError(
-            f"{str(self.contents.path)!r} is not a model that can be loaded safely: {reason}. "
-            "Download it again, or take another file."
-        )
-
-
-def _further_parts(first: _Metadata) -> tuple[GGUFContents, ...]:
+def _further_parts(first: ModelMetadata) -> tuple[GGUFContents, ...]:
     count = first.integer("split.count", 0, MAX_PARTS, default=1)
     if count <= 1:
         return ()
@@ -210,7 +155,7 @@ def _further_parts(first: _Metadata) -> tuple[GGUFContents, ...]:
     further = tuple(read_gguf(path.with_name(name)) for name in names[1:])
     seen = {tensor.name for tensor in first.contents.tensors}
     for number, contents in enumerate(further, start=1):
-        part = _Metadata(contents)
+        part = ModelMetadata(contents)
         if part.integer("split.no", 0, MAX_PARTS) != number:
             part.refuse(f"it does not say that it is part {number + 1} of {count}")
         names_here = {tensor.name for tensor in contents.tensors}
@@ -224,7 +169,7 @@ def _further_parts(first: _Metadata) -> tuple[GGUFContents, ...]:
 
 
 def _head_widths(
-    model: _Metadata, embedding: int, heads: tuple[int, ...], heads_kv: tuple[int, ...]
+    model: ModelMetadata, embedding: int, heads: tuple[int, ...], heads_kv: tuple[int, ...]
 ) -> tuple[int, int]:
     if not any(heads):
         return 0, 0  # a network without attention
@@ -247,40 +192,42 @@ def _head_widths(
     return key_length, value_length
 
 
-def _check_experts(model: _Metadata, blocks: int) -> None:
+def _check_experts(model: ModelMetadata, blocks: int) -> None:
     experts = model.integer("{}.expert_count", 0, MAX_EXPERTS, default=0)
     used = max(model.per_layer("{}.expert_used_count", blocks, MAX_EXPERTS))
     groups = model.integer("{}.expert_group_count", 0, MAX_EXPERTS, default=0)
     groups_used = model.integer("{}.expert_group_used_count", 0, MAX_EXPERTS, default=0)
     if not experts and not used and not groups:
         return
+    if experts == 1 and model.architecture.startswith("hunyuan"):
+        return  # llama.cpp reads one expert as none there
     if not 0 < used <= experts:
         model.refuse(f"{used} of {experts} experts are used")
     if groups >= experts or (groups > 1 and (experts % groups or not 0 < groups_used < groups)):
         model.refuse(f"{experts} experts are in {groups} groups, of which {groups_used} are used")
 
 
-def _check_rope(model: _Metadata) -> None:
+def _check_rope(model: ModelMetadata) -> None:
     scaling = model.value("{}.rope.scaling.type", b"linear")
     if scaling not in _ROPE_SCALINGS:
-        model.refuse(f"its rope scaling is {_shown(scaling)}")
+        model.refuse(f"its rope scaling is {shown(scaling)}")
 
 
-def _check_epsilons(model: _Metadata) -> None:
+def _check_epsilons(model: ModelMetadata) -> None:
     for key in ("layer_norm_epsilon", "layer_norm_rms_epsilon", "group_norm_epsilon"):
         value = model.value(f"{{}}.attention.{key}", 0.0)
         if not isinstance(value, float) or not 0.0 <= value < 1.0:
-            model.refuse(f"its {key} is {_shown(value)}")
+            model.refuse(f"its {key} is {shown(value)}")
 
 
 def _check_tensor_types(contents: GGUFContents) -> None:
     for tensor in contents.tensors:
         weights = tensor.name.endswith((".weight", ".bias")) and _INDEX_TABLE not in tensor.name
         if weights and tensor.type_name in _NEVER_WEIGHTS:
-            _Metadata(contents).refuse(f"weights {tensor.name!r} are of type {tensor.type_name}")
+            ModelMetadata(contents).refuse(f"weights {tensor.name!r} are of type {tensor.type_name}")
 
 
-def _vocabulary_size(model: _Metadata) -> int:
+def _vocabulary_size(model: ModelMetadata) -> int:
     tokens = model.value(VOCABULARY)
     if tokens is None:
         return model.integer("{}.vocab_size", 1, MAX_WIDTH, default=0)
@@ -300,14 +247,14 @@ def _vocabulary_size(model: _Metadata) -> int:
     return len(tokens)
 
 
-def _check_added_token(model: _Metadata, name: str, vocabulary: int, *, has_default: bool) -> None:
+def _check_added_token(model: ModelMetadata, name: str, vocabulary: int, *, has_default: bool) -> None:
     if model.value(f"tokenizer.ggml.add_{name}_token") is not True:
         return
     default = 0 if has_default and vocabulary > HIGHEST_DEFAULT_TOKEN else None
     model.integer(f"tokenizer.ggml.{name}_token_id", 0, vocabulary - 1, default=default)
 
 
-def _chat_template(model: _Metadata) -> str | None:
+def _chat_template(model: ModelMetadata) -> str | None:
     template = model.value("tokenizer.chat_template")
     if template is None:
         return None
@@ -317,9 +264,3 @@ def _chat_template(model: _Metadata) -> str | None:
         return template.decode("utf-8")
     except UnicodeDecodeError:
         model.refuse("its chat template is not UTF-8 text")
-
-
-def _shown(value: object) -> str:
-    """A value for an error message; metadata can be megabytes of anything."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,92 @@
+"""The vocabulary of the GGUF format: its tensor types, and the values that a read header is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Tensor type -> (name, weights in a block, bytes of a block). Absent numbers are types that were withdrawn.
+TENSOR_TYPES: dict[int, tuple[str, int, int]] = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34),
+    9: ("Q8_1", 32, 36),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+    15: ("Q8_K", 256, 292),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1),
+    25: ("I16", 1, 2),
+    26: ("I32", 1, 4),
+    27: ("I64", 1, 8),
+    28: ("F64", 1, 8),
+    29: ("IQ1_M", 256, 56),
+    30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+    40: ("NVFP4", 64, 36),
+    41: ("Q1_0", 128, 18),
+    42: ("Q2_0", 64, 18),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayShape:
+    """An array that was stepped over: the type of its elements and how many there are."""
+
+    element_type: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedText:
+    """A text that was stepped over because of its length."""
+
+    size: int
+
+
+Value = int | float | bool | bytes | tuple[int | float | bool, ...] | tuple[bytes, ...] | ArrayShape | SkippedText
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One tensor of the file: name, shape, type and how many bytes it takes."""
+
+    name: str
+    dimensions: tuple[int, ...]
+    type: int
+    size: int
+
+    @property
+    def type_name(self) -> str:
+        return TENSOR_TYPES[self.type][0]
+
+
+@dataclass(frozen=True, slots=True)
+class GGUFContents:
+    """What a GGUF file says about itself, checked against the file's length."""
+
+    path: Path
+    version: int
+    metadata: dict[str, Value] = field(repr=False)
+    tensors: tuple[TensorEntry, ...] = field(repr=False)
+    data_start: int
+
+    @property
+    def tensor_bytes(self) -> int:
+        return sum(tensor.size for tensor in self.tensors)
