@@ -19,6 +19,9 @@ from .hub.resolve import resolve_model
 from .llama_cpp_library import initialised_library, repacking_is_safe, take_recent_errors
 from .llm_config import LLMConfig
 
+ONE_THREAD_BYTES = 32 << 20
+"""Below this size threads spend more time waiting for each other than computing, above all on a busy machine."""
+
 GENERIC_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
@@ -80,7 +83,7 @@ class LlamaCppModel:
                 cells=config.n_ctx,
                 max_batch=min(config.n_batch, config.n_ctx),
                 max_running=config.max_concurrency,
-                threads=PROCESS_BUDGET.threads,
+                threads=1 if header.tensor_bytes < ONE_THREAD_BYTES else PROCESS_BUDGET.threads,
                 offload=offload,
             ),
             max_concurrency=config.max_concurrency,
