@@ -80,8 +80,11 @@ def _section(probe: Probe, marks: ReplyMarks, count: int) -> str | None:
 def _turn(probe: Probe, count: int, *, content: bool) -> str:
     """A turn with calls, without the opening of the next one, which some templates write unasked."""
     turn = probe.calls(count, content=content) or ""
-    repeated = common_end(turn, probe.prompt())
-    return turn[: len(turn) - len(repeated)] if repeated.count("<") > 1 else turn
+    for prompt in (probe.prompt(), probe.prompt(generation=False)):
+        repeated = common_end(turn, prompt)
+        if repeated.count("<") > 1:
+            turn = turn[: len(turn) - len(repeated)]
+    return turn
 
 
 def _without_reasoning(section: str) -> str:

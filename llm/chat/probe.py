@@ -36,9 +36,9 @@ class Probe:
         self.variables = template.variables
         self.source = template.source
 
-    def prompt(self, **variables: object) -> str:
-        """What stands between the question and the reply; empty where the template refuses."""
-        return self._after([], True, variables) or ""
+    def prompt(self, *, generation: bool = True, **variables: object) -> str:
+        """What stands between the question and the reply, or after the question where none is asked for."""
+        return self._after([], generation, variables) or ""
 
     def whole_prompt(self, **variables: object) -> str:
         """The whole prompt for a reply; empty where the template refuses."""

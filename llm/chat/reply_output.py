@@ -1,0 +1,85 @@
+"""Collect the events of a reply: white space that may be swallowed waits, and neighbours become one.
+
+A call swallows the white space around it, so white space is told only when text follows, or the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .code_fence import CodeFence
+from .reply_event import ReplyEvent
+
+
+class ReplyOutput:
+    """What a parser tells.
+
+    Args:
+        separate_reasoning: reasoning is told apart from text.
+        json_reply: a code fence around the text is left out.
+
+    Attributes:
+        events: told and not yet fetched.
+        said: text has been told since the message began.
+        called: a call has been told.
+    """
+
+    def __init__(self, *, separate_reasoning: bool, json_reply: bool) -> None:
+        self.events: list[ReplyEvent] = []
+        self.said = False
+        self.called = False
+        self._separate = separate_reasoning
+        self._fence = CodeFence() if json_reply else None
+        self._space: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Text of the reply."""
+        if self._fence is not None:
+            text = self._fence.feed(text)
+        visible = text.rstrip()
+        if visible:
+            self.events.append(ReplyEvent("text", "".join(self._space) + visible))
+            self._space.clear()
+            self.said = True
+        if len(visible) < len(text):
+            self._space.append(text[len(visible) :])
+
+    def think(self, text: str) -> None:
+        """Reasoning."""
+        if text:
+            self.events.append(ReplyEvent("reasoning" if self._separate else "text", text))
+
+    def mark(self, text: str) -> None:
+        """A marker around reasoning, which is told only where reasoning stays in the text."""
+        if not self._separate:
+            self.events.append(ReplyEvent("text", text))
+
+    def call_follows(self) -> None:
+        """The white space that waits belongs to a call."""
+        self._space.clear()
+        self.called = True
+
+    def reasoning_follows(self) -> None:
+        """The white space that waits belongs to a marker of reasoning."""
+        self._space.clear()
+
+    def end(self) -> None:
+        """The reply has ended."""
+        if self._fence is not None:
+            held, self._fence = self._fence.finish(), None
+            self.say(held)
+        if self._space and not self.called:
+            self.events.append(ReplyEvent("text", "".join(self._space)))
+        self._space.clear()
+
+    def fetch(self) -> list[ReplyEvent]:
+        """The events since the last fetch, those that go on each other as one."""
+        joined: list[ReplyEvent] = []
+        for event in self.events:
+            last = joined[-1] if joined else None
+            if last and event.kind in ("text", "reasoning", "arguments") and last.kind == event.kind:
+                joined[-1] = replace(last, text=last.text + event.text)
+            else:
+                joined.append(event)
+        self.events.clear()
+        return joined
