@@ -11,14 +11,14 @@ folder with pickled weights or Python code of its own is refused here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from ..exceptions import ConfigError, ModelFormatError, ModelNotFoundError, OfflineError
 from ..llm_config import Backend, LLMConfig
 from .download import Downloader
-from .gguf_header import check_gguf, part_names
+from .gguf_header import GGUFHeader, check_gguf, part_names
 from .hub_client import HubClient, RemoteFile, RemoteRepository
 from .huggingface_folder import check_huggingface_folder
 from .local_models import files_below, find_under, require_file_or_folder, require_inside
@@ -38,10 +38,12 @@ class ResolvedModel:
     Attributes:
         path: the ``.gguf`` file (the first, where there are several) or the Hugging Face folder.
         kind: which of the two.
+        header: what the GGUF file says about itself; None for a Hugging Face folder.
     """
 
     path: Path
     kind: ModelKind
+    header: GGUFHeader | None = field(default=None, compare=False, repr=False)
 
 
 def resolve_model(
@@ -75,9 +77,8 @@ def resolve_model(
         config = config.replace(models_dir=str(models_dir))
     found = _on_disk(config) or _from_hub(config, offline, progress)
     if found.kind == "gguf":
-        check_gguf(found.path)
-    else:
-        check_huggingface_folder(found.path, trust_remote_code=config.trust_remote_code)
+        return replace(found, header=check_gguf(found.path))
+    check_huggingface_folder(found.path, trust_remote_code=config.trust_remote_code)
     return found
 
 

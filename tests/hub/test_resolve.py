@@ -109,7 +109,10 @@ def test_a_name_is_looked_for_in_models_dir_first(hub: HubStandIn, models: Path,
 def test_a_configuration_says_it_all(models: Path, model: bytes) -> None:
     """Given a configuration, nothing else is needed; a keyword overrides it."""
     kept = put(models, "m.gguf", model)
-    assert resolve_model(LLMConfig(model_name="m.gguf", models_dir=str(models))).path == kept
+    resolved = resolve_model(LLMConfig(model_name="m.gguf", models_dir=str(models)))
+    assert resolved.path == kept
+    assert resolved.header is not None
+    assert resolved.header.block_count == 2
     config = LLMConfig(model_name="m.gguf", models_dir="elsewhere")
     assert resolve_model(config, models_dir=models).path == kept
 
