@@ -1,0 +1,1 @@
+"""Which token may come next: JSON schemas and tools in, a mask over the vocabulary out."""

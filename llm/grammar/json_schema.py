@@ -1,0 +1,91 @@
+"""JSON schemas, checked before anything is generated and written for llguidance.
+
+Invariant: `checked_schema` either raises SchemaError, which names a keyword and where it stands, or returns a schema
+that llguidance honours to the letter; what it generates is valid under the schema that was given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llguidance import LLMatcher
+
+from .finite import depth, finite_schema, most_at_once, parts
+from .normal_form import NormalForm
+from .schema_words import refuse
+
+# A line break with its indentation, or a few blanks, and that once between two parts: never endless white space.
+WHITE_SPACE = r"\r?\n[ \t]{0,64}|[ \t]{1,8}"
+
+_ESCAPES_WITHOUT_UNICODE = 'nrbtf\\"'
+# llguidance follows references on the C stack, where about a thousand levels fit; more would end the process.
+_DEEPEST = 250
+# Patterns that one string must match are multiplied with each other, as automata; divisors of one number overflow.
+_MOST_AT_ONCE = {"pattern": 8, "multipleOf": 1}
+
+_SIGNS = (
+    ("patternProperty", "patternProperties", "its patterns must not match one name in common"),
+    ("circular references", "$ref", "a recursive reference must stand alone in its schema"),
+    ("intersection stack", "allOf", "its recursive parts cannot be merged"),
+    ("empty", "pattern", "its pattern and lengths exclude each other, or are too complex to tell"),
+    ("multiple", "multipleOf", "the divisor is not supported"),
+    ("Unsatisfiable", "", "no value satisfies the schema"),
+)
+
+
+def checked_schema(schema: object) -> dict[str, Any]:
+    """The normal form of a JSON schema, ready for `json_rule`.
+
+    Args:
+        schema: a JSON schema (a dict or a bool), a Pydantic model class, or a type that Pydantic can describe.
+
+    Raises:
+        SchemaError: names the keyword that cannot be honoured and where it stands.
+    """
+    if not isinstance(schema, (Mapping, bool)):
+        from .pydantic_schema import schema_of_type
+
+        schema = schema_of_type(schema)
+    form = NormalForm(schema)
+    nodes = list(_all_parts([form.root, *form.definitions.values()]))
+    for word, most in _MOST_AT_ONCE.items():
+        known: dict[str, int] = {}
+        if any(most_at_once(word, node, form.definitions, known) > most for node in nodes):
+            raise refuse(word, "", f"allOf and references may put {most} of it on one value, not more")
+    if depth(form.root, form.definitions) > _DEEPEST:
+        raise refuse("$ref", "", f"its definitions lead through each other for more than {_DEEPEST} levels")
+    checked = finite_schema(form.root, form.definitions)
+    if checked is None:
+        raise refuse("", "", "no finite value satisfies it")
+    error = LLMatcher.validate_grammar(f"start: {json_rule(checked)}")
+    if error:
+        keyword, reason = next(((word, why) for sign, word, why in _SIGNS if sign in error), ("", "it is too complex"))
+        raise refuse(keyword, "", reason)
+    return checked
+
+
+def json_rule(schema: Mapping[str, Any]) -> str:
+    """The body of a Lark rule that matches exactly the JSON texts of a checked schema."""
+    options: dict[str, Any] = {"whitespace_pattern": WHITE_SPACE}
+    # Beside named properties an open object could spell one of their names a second time, with an escape.
+    if any(node["properties"] and node.get("additionalProperties", True) is not False for node in _objects(schema)):
+        options["json_allowed_escapes"] = _ESCAPES_WITHOUT_UNICODE
+    else:
+        options["json_allow_general_unicode_escapes"] = True
+    return "%json " + json.dumps({**schema, "x-guidance": options}, ensure_ascii=False)
+
+
+def _objects(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    return (node for node in _all_parts([schema, *schema.get("$defs", {}).values()]) if node.get("type") == "object")
+
+
+def _all_parts(nodes: list[Any]) -> Iterator[dict[str, Any]]:
+    """The nodes and all that is nested in them."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, bool):
+            yield node
+            waiting += parts(node)

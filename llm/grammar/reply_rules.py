@@ -1,0 +1,171 @@
+"""A reply whose parts stand between markers: reasoning, text, calls, or JSON.
+
+The lexer behind a grammar takes the longest piece of text that fits and never goes back, so free text must end by
+itself where a marker begins. Invariant: no terminal for free text can match what begins a call or, at the start of the
+reply, what begins the reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..base.call_syntax import CallSyntax
+from .call_rules import CallRules
+from .lark import Grammar, either, literal, optional, pattern_of, without
+from .markers import Blank, Markers, Part, Rule, Special, Text, body
+from .tool_arguments import Calls
+
+_BLANKS = r"[ \t\r\n]{0,16}"
+
+
+class MarkedReply:
+    """The start of the grammar.
+
+    Args:
+        grammar: where the rules go.
+        markers: which markers are control tokens.
+        syntax: how the model writes.
+        rules: the calls that may be written.
+        calls: whether there may or must be calls.
+        answer: rule of the JSON that the reply must be; empty where text is free.
+        inside: whether the prompt ends inside the reasoning.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        markers: Markers,
+        syntax: CallSyntax,
+        rules: CallRules,
+        calls: Calls,
+        answer: str,
+        *,
+        inside: bool,
+    ) -> None:
+        self._grammar = grammar
+        self._markers = markers
+        self._syntax = syntax
+        self._rules = rules
+        self._calls = calls
+        self._answer = answer
+        self._inside = inside
+        self._lead = (syntax.section_open or syntax.call_open).lstrip()
+        self._content_open = syntax.content_open.removeprefix(syntax.prefill)
+
+    def start(self) -> str:
+        """The expression of the whole reply."""
+        free = self._calls != "required" and not self._answer
+        if free:
+            reply = self._free()
+        elif self._calls == "required":
+            reply = f"blank {self._first_calls()} blank"
+        elif self._calls == "auto":
+            reply = f"blank {either([self._first_calls(), self._framed_answer()])} blank"
+        else:
+            reply = f"blank {self._framed_answer()} blank"
+        return f"{self._reasoning(before_text=free)} {reply} {self._end()}".strip()
+
+    def _reasoning(self, *, before_text: bool) -> str:
+        opened, closed = self._syntax.reasoning_open.strip(), self._syntax.reasoning_close.strip()
+        if not opened or not closed:
+            return ""
+        banned = [closed] + (self._triggers() if self._calls == "none" else [])
+        thought = body(ending(self._grammar, self._markers, banned, closed))
+        if self._inside:
+            return thought
+        opening = self._markers.exact(opened)
+        if before_text and isinstance(opening[0], Text):
+            opening[0] = Rule(self._grammar.terminal("think", f"/{self._reasoning_head()}/"))
+            return optional(f"{body(opening)} {thought}")
+        return optional(f"{body([Blank(), *opening])} {thought}")
+
+    def _reasoning_head(self) -> str:
+        """The pattern of what opens the reasoning at the start of a reply, where that is text."""
+        opening = self._markers.exact(self._syntax.reasoning_open.strip())
+        if self._inside or not opening or not isinstance(opening[0], Text):
+            return ""
+        return _BLANKS + pattern_of(opening[0].value)
+
+    def _first_calls(self) -> str:
+        if self._syntax.prefill:
+            return self._rules.calls(self._lead.removeprefix(self._syntax.prefill))
+        return self._rules.calls()
+
+    def _framed_answer(self) -> str:
+        opening = body([*self._markers.marker(self._content_open), Blank()])
+        closing = body([Blank(), *self._markers.marker(self._syntax.content_close)])
+        if not self._content_open:
+            return self._answer
+        # The prompt's half of a marker has to be completed; a whole one may be left out.
+        return f"{opening if self._syntax.prefill else optional(opening)} {self._answer} {optional(closing)}"
+
+    # Free text, and calls after it.
+
+    def _free(self) -> str:
+        flow = self._flow()
+        opening, closing = self._markers.exact(self._content_open.strip()), self._syntax.content_close.strip()
+        if self._syntax.prefill and opening:
+            # The prompt ends in what opens either; what follows tells which.
+            text = f"{body(self._markers.marker(self._content_open))} {flow}"
+            return either([text, self._first_calls()]) if self._calls == "auto" else text
+        if not opening or not isinstance(opening[0], Special):
+            return flow
+        text = self._text()
+        framed = f"{text} {body(opening)} {flow}"
+        if not closing:
+            return either([flow, framed])
+        calls = f"(blank {self._rules.calls()})?" if self._calls == "auto" else ""
+        return either(
+            [flow, framed, f"{text} {body(opening)} {text} {body(self._markers.exact(closing))} {calls} blank"]
+        )
+
+    def _flow(self) -> str:
+        """Text, and where calls are allowed the calls that follow it."""
+        if self._calls == "none":
+            return self._text()
+        if not self._lead:
+            return either([self._text(), f"{self._rules.bare_calls()} blank"])
+        first = self._markers.exact(self._lead)[0]
+        if isinstance(first, Special):
+            return f"{self._text()} ({self._rules.calls()} blank)?"
+        trigger = self._trigger(self._lead)
+        before = self._grammar.terminal("text", self._text_body(set(self._triggers()) - {trigger}))
+        begun = self._grammar.rule("begun", before, options=f"[suffix={literal(trigger)}]")
+        return either([self._text(), f"{begun} {self._rules.calls(self._lead[len(trigger) :])} blank"])
+
+    def _text(self) -> str:
+        return self._grammar.terminal("text", self._text_body(self._triggers()))
+
+    def _text_body(self, banned: Iterable[str]) -> str:
+        text = without(sorted(banned))
+        heads = [self._reasoning_head(), "" if self._lead or self._calls == "none" else self._rules.bare_head()]
+        for head in filter(None, heads):
+            text += f" & ~/{head}(?s:.*)/"
+        return text
+
+    def _triggers(self) -> list[str]:
+        """Texts that begin calls, also where a control token of the same spelling exists."""
+        markers = (self._syntax.section_open, self._syntax.call_open)
+        return [self._trigger(marker.lstrip()) for marker in markers if marker.strip()]
+
+    def _trigger(self, marker: str) -> str:
+        """The beginning of a marker that no plain text has: up to its first blank, unless that also ends the turn."""
+        core = marker.strip()
+        word = core.split()[0]
+        return core if word == self._syntax.turn_end.strip() else word
+
+    def _end(self) -> str:
+        """What the template writes after a reply, where that is a control token that a model may take for the end."""
+        parts = self._markers.exact(self._syntax.turn_end.strip())
+        if parts and all(isinstance(part, Special) for part in parts):
+            return optional(body([Blank(), *parts] if self._calls != "auto" else parts))
+        return ""
+
+
+def ending(grammar: Grammar, markers: Markers, banned: Sequence[str], closed: str) -> list[Part]:
+    """Text with none of `banned` in it, and the marker `closed` that ends it."""
+    closing = markers.exact(closed)
+    if isinstance(closing[0], Text):
+        text = grammar.terminal("until", without([word for word in banned if word != closed]))
+        return [Rule(grammar.rule("ended", text, options=f"[suffix={literal(closing[0].value)}]")), *closing[1:]]
+    return [Rule(grammar.terminal("until", without(banned))), *closing]
