@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..base.loaded_model import LoadedModel
-from ..exceptions import LLMError, PoolCapacityError, PoolTimeoutError
+from ..exceptions import LLMError, PoolCapacityError
 from ..llm_config import LLMConfig, ModelKey
 from . import report
 
-ESTIMATES_AT_ONCE = 4
+ESTIMATES_AT_ONCE = 8  # each takes a thread
 
 
 @dataclass(eq=False, slots=True)
@@ -33,9 +33,8 @@ class Lease:
         since: when it was asked for, by the ledger's clock.
         holding: leases that the asking task holds already; emptied once this one is decided.
         size: bytes that its model needs, when known.
-        expired: its time limit has passed; it is refused unless its model is being loaded.
-        state: waiting in the queue, waiting for the loading of its slot, held, or ended.
-        slot: where its model is; None while it waits in the queue.
+        state: new in the queue, waiting there for its turn, waiting for the load that it joined, held, or ended.
+        slot: where its model is; None while it is in the queue.
     """
 
     config: LLMConfig
@@ -43,13 +42,16 @@ class Lease:
     since: float
     holding: tuple[Lease, ...] = ()
     size: int | None = None
-    expired: bool = False
-    state: Literal["waiting", "loading", "held", "ended"] = "waiting"
+    state: Literal["new", "waiting", "loading", "held", "ended"] = "new"
     slot: Slot | None = None
 
     @property
     def key(self) -> ModelKey:
         return self.config.model_key
+
+    @property
+    def queued(self) -> bool:
+        return self.state in ("new", "waiting")
 
     def is_nested_in(self, slot: Slot) -> bool:
         """Whether the asking task holds that very model already."""
@@ -93,10 +95,20 @@ class Slot:
 
 @dataclass(slots=True)
 class Decisions:
-    """What is to be done now. The ledger holds all of it for true already."""
+    """What is to be done now. The ledger holds all of it for true already.
+
+    Attributes:
+        granted: leases that are held from now on.
+        refused: leases that ended without a model, and why.
+        waiting: leases that wait for their turn from now on; their time begins to run.
+        estimate: models whose size is asked for.
+        load: slots whose model is to be loaded.
+        close: slots whose model is to be closed.
+    """
 
     granted: list[Lease] = field(default_factory=list)
     refused: list[tuple[Lease, LLMError]] = field(default_factory=list)
+    waiting: list[Lease] = field(default_factory=list)
     estimate: list[LLMConfig] = field(default_factory=list)
     load: list[Slot] = field(default_factory=list)
     close: list[Slot] = field(default_factory=list)
@@ -142,7 +154,7 @@ class Ledger:
 
     def end(self, lease: Lease) -> None:
         """The lease was given back or is no longer wanted; ending it twice does nothing."""
-        if lease.state == "waiting":
+        if lease.queued:
             self.queue.remove(lease)
         elif lease.slot is not None:
             lease.slot.leases.discard(lease)
@@ -186,7 +198,6 @@ class Ledger:
     def loaded(self, slot: Slot, model: LoadedModel, memory: int) -> None:
         """A model is there; it may have turned out larger than was estimated."""
         slot.model, slot.memory, slot.state = model, memory, "ready"
-        self._touch(slot)
         victims = self._victims(models=0, memory=0)
         if victims is None:
             # The models that are held leave it no room: it goes, and those who asked for it wait for that much.
@@ -221,17 +232,17 @@ class Ledger:
         for slot in tuple(self.slots.values()):
             if slot.leaving and slot.idle:
                 self._dismiss(slot)
-        for lease in [lease for lease in self.queue if lease.expired]:
-            self.refuse(lease, PoolTimeoutError(report.timeout_message(self, lease, now)))
         queue, self.queue = self.queue, []
         first: Lease | None = None  # the oldest that has to wait for room
         for lease in queue:
             taken = self.slots.get(lease.key)
             if taken is not None and self._may_join(lease, taken, first, now):
                 self._join(lease, taken)
+            elif taken is None and self._is_unmeasured(lease):
+                self.queue.append(lease)  # in its place, but nobody waits behind it: to measure may mean to download
             elif first is not None or taken is not None or not self._load(lease):
                 first = first or lease
-                self.queue.append(lease)
+                self._queue_up(lease)
         self._ask_for_sizes()
         decisions, self._decisions = self._decisions, Decisions()
         return decisions
@@ -248,18 +259,24 @@ class Ledger:
             lease.state = "loading"
             return
         self.reuses += 1
-        self._touch(slot)
         self._hold(lease)
 
     def _hold(self, lease: Lease) -> None:
         lease.state, lease.holding = "held", ()
         self._decisions.granted.append(lease)
 
+    def _queue_up(self, lease: Lease) -> None:
+        self.queue.append(lease)
+        if lease.state == "new":
+            lease.state = "waiting"
+            self._decisions.waiting.append(lease)
+
+    def _is_unmeasured(self, lease: Lease) -> bool:
+        return self.max_memory is not None and lease.size is None
+
     def _load(self, lease: Lease) -> bool:
         """Start loading for this lease if there is room; else evict what can make room, and say no for now."""
-        memory = lease.size if self.max_memory is not None else 0
-        if memory is None:
-            return False
+        memory = lease.size or 0
         if self._fits(models=1, memory=memory):
             slot = Slot(lease.config, memory)
             self.slots[slot.key] = slot
@@ -309,7 +326,7 @@ class Ledger:
     def _send_back(self, slot: Slot) -> None:
         """Put the leases of a slot back into the queue, each at its old place."""
         for lease in tuple(slot.leases):
-            lease.state, lease.slot, lease.size = "waiting", None, slot.memory
+            lease.state, lease.slot, lease.size = "new", None, slot.memory
             self.queue.append(lease)
             self._refuse_if_oversized(lease)
         slot.leases.clear()
@@ -320,12 +337,10 @@ class Ledger:
             self.refuse(lease, PoolCapacityError(report.capacity_message(lease, self.max_memory)))
 
     def _ask_for_sizes(self) -> None:
-        if self.max_memory is None:
-            return
         for lease in self.queue:
             if len(self._estimating) == ESTIMATES_AT_ONCE:
                 return
-            if lease.size is None and lease.key not in self.slots and lease.key not in self._estimating:
+            if self._is_unmeasured(lease) and lease.key not in self.slots and lease.key not in self._estimating:
                 self._estimating.add(lease.key)
                 self._decisions.estimate.append(lease.config)
 
@@ -346,7 +361,7 @@ class Ledger:
             assert all(lease.state == expected for lease in slot.leases), "a lease whose state is not its slot's"
             assert all(lease.slot is slot for lease in slot.leases), "a lease in a foreign slot"
             assert slot.state != "closing" or not (slot.leases or slot.pinned), "closing what is held or pinned"
-        assert all(lease.state == "waiting" for lease in self.queue), "a decided lease in the queue"
+        assert all(lease.queued for lease in self.queue), "a decided lease in the queue"
         assert self.queue == sorted(self.queue, key=_by_arrival), "the queue is out of order"
         assert self._decisions == Decisions(), "decisions that nobody has carried out"
 

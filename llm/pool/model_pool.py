@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from ..base.loaded_model import ModelLoader
-from ..exceptions import ConfigError, LLMError, PoolBusyError, PoolClosedError, PoolError
+from ..exceptions import ConfigError, LLMError, PoolBusyError, PoolClosedError, PoolError, PoolTimeoutError
 from ..llm_config import LLMConfig
 from . import report
 from .errands import Errands
@@ -46,7 +46,7 @@ class ModelPool:
         max_models: the most models in memory, those on their way in or out included.
         max_memory: the most bytes that models may take, estimated before the load, measured after; None for no limit.
         acquire_timeout: seconds to wait for a turn, unless `acquire` is told otherwise; None waits for ever. The time
-            in which the wanted model itself is being loaded does not count, since a first download may be long.
+            in which the wanted model itself is measured and loaded does not count, since a first download may be long.
         loader: brings models into memory; by default the one of `llm.factory`.
         patience: see above, in seconds.
         max_waiting: the most callers that may wait for a turn; one more is refused with PoolBusyError.
@@ -85,8 +85,8 @@ class ModelPool:
         self._ledger = Ledger(max_models=max_models, max_memory=max_memory, patience=patience, clock=clock)
         self._errands = Errands()
         self._porter = Porter(self._ledger, self._errands, loader=loader, settle=self._settle)
-        # Who listens: callers for the answer to their lease (None is yes), and those who wait for any change.
-        self._answers: dict[Lease, asyncio.Future[LLMError | None]] = {}
+        # Who listens: callers for the answer to their lease, and those who wait for any change.
+        self._callers: dict[Lease, _Caller] = {}
         self._watchers: list[asyncio.Future[None]] = []
 
     # Leases -----------------------------------------------------------------------------------------------------
@@ -113,25 +113,21 @@ class ModelPool:
         self._refuse_if_closed(config)
         _ = self._porter.loader  # if there is none, say so before anybody waits
         lease = self._ledger.enter(config, holding=_held_by_this_task())
-        answer = self._answers[lease] = loop.create_future()
-        timer: asyncio.TimerHandle | None = None
+        caller = self._callers[lease] = _Caller(loop, limit)
         try:
             self._settle()
-            if lease.state == "waiting" and len(self._ledger.queue) > self._max_waiting:
+            if lease.queued and len(self._ledger.queue) > self._max_waiting:
                 raise PoolBusyError(report.busy_message(lease, self._max_waiting))
-            if not answer.done() and limit != math.inf:
-                timer = loop.call_later(limit, self._expire, lease)
-            error = await answer
+            error = await caller.answer
             if error is not None:
                 raise error
         except BaseException:
             # Whatever was decided for this caller, even in this very instant, goes back.
-            self._answers.pop(lease, None)
+            self._callers.pop(lease, None)
             self._end(lease)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            caller.stop_timer()
         _HOLDING.set((*_held_by_this_task(), lease))
         return ModelHandle(lease, give_back=self._give_back, forget=self._forget)
 
@@ -234,10 +230,9 @@ class ModelPool:
         """
         _check_seconds("grace", grace)
         self._enter()
-        if not self._closed:
-            self._closed = True
-            self._ledger.shut(PoolClosedError("The pool was closed while this request waited for a model."))
-            self._settle()
+        self._closed = True
+        self._ledger.shut(PoolClosedError("The pool was closed while this request waited for a model."))
+        self._settle()
         try:
             await self._until(lambda: self._ledger.held == 0, limit=grace)
         finally:
@@ -270,7 +265,7 @@ class ModelPool:
         undecided = set(self._ledger.queue)
         for slot in self._ledger.slots.values():
             undecided.update(lease for lease in slot.leases if lease.state == "loading")
-        assert undecided == set(self._answers), "somebody waits for an answer that will not come"
+        assert undecided == set(self._callers), "somebody waits for an answer that will not come"
 
     # The edge: where decisions are carried out ---------------------------------------------------------------------
 
@@ -281,14 +276,14 @@ class ModelPool:
         if before is not loop:
             if before is not None and not before.is_closed():
                 busy = any(slot.state != "ready" or slot.leases for slot in self._ledger.slots.values())
-                if self._answers or (before.is_running() and busy):
+                if self._callers or (before.is_running() and busy):
                     raise PoolError(
                         "This pool is in use on another event loop. Use it from one loop at a time, "
                         "or make one pool for each thread."
                     )
-            for lease in self._answers:  # of a loop that was closed: nobody is left to hear an answer
+            for lease in self._callers:  # of a loop that was closed: nobody is left to hear an answer
                 self._ledger.end(lease)
-            self._answers.clear()
+            self._callers.clear()
             self._watchers.clear()
             self._errands.loop = loop
         self._errands.collect()
@@ -298,6 +293,9 @@ class ModelPool:
         """Let the ledger decide, and carry it out without waiting for any of it."""
         decisions = self._ledger.settle()
         self._porter.carry_out(decisions)
+        for lease in decisions.waiting:
+            if lease in self._callers:
+                self._callers[lease].start_timer(self._expire, lease)
         for lease, error in decisions.refused:
             self._answer(lease, error)
         for lease in decisions.granted:
@@ -307,13 +305,15 @@ class ModelPool:
             _resolve(watcher, None)
 
     def _answer(self, lease: Lease, error: LLMError | None) -> None:
-        answer = self._answers.pop(lease, None)
-        if answer is None or not _resolve(answer, error):
+        caller = self._callers.pop(lease, None)
+        if caller is None or not _resolve(caller.answer, error):
             self._ledger.end(lease)  # nobody listens any more
 
     def _expire(self, lease: Lease) -> None:
-        lease.expired = True
-        self._settle()
+        if lease.state == "waiting":
+            message = report.timeout_message(self._ledger, lease, self._callers[lease].limit)
+            self._ledger.refuse(lease, PoolTimeoutError(message))
+            self._settle()
 
     def _end(self, lease: Lease) -> None:
         self._ledger.end(lease)
@@ -353,6 +353,24 @@ class ModelPool:
     def _refuse_if_closed(self, config: LLMConfig) -> None:
         if self._closed:
             raise PoolClosedError(f"{config.model_name!r} cannot be had: the pool is closed. Make a new ModelPool.")
+
+
+class _Caller:
+    """One who waits for the answer to a lease: None is yes. Its time runs while it waits for its turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+        self.limit = limit
+        self.answer: asyncio.Future[LLMError | None] = loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start_timer(self, expire: Callable[[Lease], None], lease: Lease) -> None:
+        self.stop_timer()
+        if self.limit != math.inf:
+            self._timer = self.answer.get_loop().call_later(self.limit, expire, lease)
+
+    def stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _held_by_this_task() -> tuple[Lease, ...]:

@@ -5,17 +5,17 @@ Invariant: whatever it is told to do is reported to the ledger exactly once, whe
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
 from ..base.loaded_model import LoadedModel, ModelLoader
 from ..exceptions import LLMError, ModelLoadError
 from ..llm_config import LLMConfig
+from ..logs import MODEL_POOL, get_logger
 from .errands import Errands
 from .ledger import Decisions, Ledger, Slot
 
-log = logging.getLogger(__name__)
+_logger = get_logger(MODEL_POOL)
 
 
 class Porter:
@@ -74,16 +74,16 @@ class Porter:
 
         def done(result: tuple[LoadedModel, int]) -> None:
             model, memory = result
-            log.info("Loaded %r, %d bytes.", name, memory)
+            _logger.info("Loaded %r, %d bytes.", name, memory)
             self._ledger.loaded(slot, model, memory)
             self._settle()
 
         def failed(error: BaseException) -> None:
-            log.warning("Loading %r failed with %s.", name, type(error).__name__)
+            _logger.warning("Loading %r failed with %s.", name, type(error).__name__)
             self._ledger.load_failed(slot, _model_error(name, error))
             self._settle()
 
-        log.info("Loading %r.", name)
+        _logger.info("Loading %r.", name)
         self._errands.run(f"load {name}", work, done=done, failed=failed)
 
     def _close(self, slot: Slot) -> None:
@@ -91,13 +91,13 @@ class Porter:
         assert model is not None, "closing a model that was never loaded"
 
         def done(_: None) -> None:
-            log.info("Closed %r.", name)
+            _logger.info("Closed %r.", name)
             self._ledger.closed(slot)
             self._settle()
 
         def failed(error: BaseException) -> None:
             # Nobody waits for this answer, and the model cannot be used again: its place counts as free.
-            log.error("Closing %r failed; its memory may still be taken.", name, exc_info=error)
+            _logger.error("Closing %r failed; its memory may still be taken.", name, exc_info=error)
             self._ledger.closed(slot)
             self._settle()
 

@@ -89,13 +89,13 @@ def sentence(ledger: Ledger, *, closed: bool) -> str:
     return f"<ModelPool {state}{models}{waiting}>"
 
 
-def timeout_message(ledger: Ledger, lease: Lease, now: float) -> str:
+def timeout_message(ledger: Ledger, lease: Lease, limit: float) -> str:
     """Why a lease did not get its turn, and what its owner can do."""
     holders = ", ".join(map(_describe, ledger.slots.values())) or "nothing"
     own = sorted({repr(held.config.model_name) for held in lease.holding if held.state == "held"})
     nested = f" This task itself holds {', '.join(own)}: give that back first." if own else ""
     return (
-        f"No turn for {lease.config.model_name!r} within {now - lease.since:.3g} s. "
+        f"No turn for {lease.config.model_name!r} within {limit:g} s. "
         f"The pool holds {holders}.{nested} "
         f"Give leases back sooner, raise max_models (now {ledger.max_models}) or max_memory (now {ledger.max_memory}), "
         "unpin a model, or wait longer with timeout."

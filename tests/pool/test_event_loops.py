@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -127,15 +130,57 @@ def test_a_second_loop_at_the_same_time_is_refused(loader: FakeLoader, named: Na
     assert loader.count("load") == 1
 
 
+def test_a_loop_that_pauses_keeps_its_waiters(loader: FakeLoader, named: Named) -> None:
+    """Between two run_until_complete calls others who wait on that loop are not forgotten, so nobody else gets in."""
+    pool = ModelPool(loader=loader)
+    loop = asyncio.new_event_loop()
+    gate = loader.hold("a")
+    task = loop.create_task(pool.acquire(named("a")))
+    loop.run_until_complete(asyncio.sleep(0))
+    with pytest.raises(PoolError, match="in use on another event loop"):
+        asyncio.run(pool.preload(named("a")))
+    gate.set()
+    loop.run_until_complete(task).close()
+    loop.run_until_complete(pool.close())
+    loop.close()
+
+
+def test_a_process_can_end_during_a_load() -> None:
+    """Ctrl-C during a download of gigabytes: the process does not wait for the thread that nobody can stop."""
+    program = """
+import asyncio
+from llm.llm_config import LLMConfig
+from llm.pool import ModelPool
+from llm.testing.fake_loader import FakeLoader
+
+async def main():
+    loader = FakeLoader()
+    loader.hold("a")
+    task = asyncio.create_task(ModelPool(loader=loader).acquire(LLMConfig(model_name="a")))
+    while not loader.steps:
+        await asyncio.sleep(0)
+    print("loading", not task.done())
+
+asyncio.run(main())
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "loading True\n", "")
+
+
 def test_a_lease_may_be_given_back_from_any_thread(loader: FakeLoader, named: Named) -> None:
-    """The giving back is handed over to the loop that uses the pool, which serves the next waiter."""
+    """The giving back is handed over to the loop that uses the pool; the thread itself changes nothing."""
 
     async def main() -> None:
         async with ModelPool(loader=loader) as pool:
             handle = await pool.acquire(named("a"))
             waiting = asyncio.create_task(pool.preload(named("b"), timeout=10))
             await asyncio.sleep(0)
-            await asyncio.to_thread(handle.close)
+            thread = threading.Thread(target=handle.close)
+            thread.start()
+            thread.join()  # and the loop has had no chance to run
+            assert handle.released
+            assert pool.statistics()["leases"] == 1
             await waiting
             pool.check_integrity()
 

@@ -14,6 +14,7 @@ import pytest
 from llm.exceptions import ModelLoadError
 from llm.llm_config import LLMConfig
 from llm.pool import ModelPool
+from llm.pool.ledger import Lease
 from llm.testing.fake_loader import FakeLoader, FakeModel
 
 Named = Callable[..., LLMConfig]
@@ -146,6 +147,8 @@ def test_a_waiter_cancelled_during_a_load_harms_nobody(loader: FakeLoader, named
 def test_a_thousand_loads_and_unloads_leave_nothing_behind(loader: FakeLoader, named: Named) -> None:
     """No thread, no model and no lease survives; the task that did it all has not piled up its old leases."""
     models: weakref.WeakSet[FakeModel] = weakref.WeakSet()
+    gc.collect()
+    leases = sum(isinstance(thing, Lease) for thing in gc.get_objects())
 
     async def main() -> None:
         pool = ModelPool(loader=loader)
@@ -157,6 +160,7 @@ def test_a_thousand_loads_and_unloads_leave_nothing_behind(loader: FakeLoader, n
         assert pool.statistics()["models"] == []
         gc.collect()
         assert len(models) == 0
+        assert sum(isinstance(thing, Lease) for thing in gc.get_objects()) - leases <= 1
 
     asyncio.run(main())
     assert loader.count("load") == loader.count("close") == 1000

@@ -183,6 +183,67 @@ def test_the_time_of_the_own_load_is_not_waiting(loader: FakeLoader, named: Name
     asyncio.run(main())
 
 
+def test_the_time_of_measuring_is_not_waiting(loader: FakeLoader, named: Named, until: Until) -> None:
+    """To learn how large a model is may mean to download it; the time limit does not count that."""
+
+    async def main() -> None:
+        async with ModelPool(max_memory=10, acquire_timeout=0, loader=loader) as pool:
+            gate = loader.hold("a", "estimate")
+            task = asyncio.create_task(pool.preload(named("a")))
+            await until(lambda: loader.count("estimate") == 1)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            gate.set()
+            await task
+
+    asyncio.run(main())
+
+
+def test_no_timer_outlives_its_caller(loader: FakeLoader, named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a caller was served, refused or cancelled: nothing keeps ticking for it."""
+    timers: list[asyncio.TimerHandle] = []
+
+    async def main() -> None:
+        async with ModelPool(loader=loader, acquire_timeout=1000) as pool:
+            loop = asyncio.get_running_loop()
+            call_later = loop.call_later
+            held = await pool.acquire(named("a"))
+            monkeypatch.setattr(loop, "call_later", lambda *args: timers.append(call_later(*args)) or timers[-1])
+            served, cancelled = [asyncio.create_task(pool.preload(named(name))) for name in "bc"]
+            with pytest.raises(PoolTimeoutError):
+                await pool.acquire(named("d"), timeout=0)
+            cancelled.cancel()
+            held.close()
+            await asyncio.wait({served, cancelled})
+            monkeypatch.undo()
+            assert sorted(timer.when() > loop.time() for timer in timers) == [False, True, True]
+            assert all(timer.cancelled() for timer in timers)
+
+    asyncio.run(main())
+
+
+def test_who_is_served_at_once_is_not_refused_for_a_long_queue(loader: FakeLoader, named: Named, until: Until) -> None:
+    """The queue may be longer than its bound, when a model has to make way; that does not concern who need not wait."""
+    loader.sizes = {"a": 4, "b": 8}
+    loader.estimates = {"b": 2}
+
+    async def main() -> None:
+        async with ModelPool(max_models=2, max_memory=10, max_waiting=1, loader=loader) as pool:
+            held = await pool.acquire(named("a"))
+            gate = loader.hold("b")
+            tasks = [asyncio.create_task(pool.preload(named("b")))]
+            await until(lambda: loader.count("load", "b") == 1)
+            tasks += [asyncio.create_task(pool.preload(named("b"))) for _ in range(3)]
+            await asyncio.sleep(0)
+            gate.set()
+            await until(lambda: pool.statistics()["waiting"] == 4)
+            (await pool.acquire(named("a"))).close()
+            held.close()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
 def test_one_more_than_max_waiting_is_refused(loader: FakeLoader, named: Named) -> None:
     """Of 64 callers with a queue of 16, exactly those beyond it are refused, at once; the others are served in turn."""
 
