@@ -1,6 +1,7 @@
 """What the demo model can do, on samples that training never saw: ``python evals/demo.py --seed N --backend B``.
 
-Greedy and unconstrained. The last line is the table as JSON; `--transcript` prints the README's examples with their answers.
+Greedy and unconstrained. The last line is the table as JSON; `--transcript` prints the README's examples and the
+answers to them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demo model: a few megabytes trained from nothing by the recipe in this package, so that the first run needs no download.
+"""The demo model: a few megabytes trained by the recipe in this package, so that the first run needs no download.
 
 It is a demonstration and says so. This module only tells where the weights are; training and export live in leaf
 modules that need the `train` extra.

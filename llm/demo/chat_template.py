@@ -1,6 +1,7 @@
-"""How the demo model sees a conversation: one Jinja text for the GGUF file, the Hugging Face folder and the training data.
+"""How the demo model sees a conversation: one Jinja text for both model forms and for the training data.
 
-ChatML turns with Hermes tool calls. What is rendered here and what the model was trained on are the same by construction.
+ChatML turns with Hermes tool calls. What is rendered here and what the model was trained on are the same by
+construction.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 DEFAULT_SYSTEM_MESSAGE = "You are the PractorFlow demo model, a small demonstration and not an assistant."
+
+_CALL_FORM = (
+    r"\n</tools>\n\nWrite each call like this:\n<tool_call>\n"
+    r'{"name": <function-name>, "arguments": <json-object>}\n</tool_call>'
+)
 
 CHAT_TEMPLATE = (
     """\
@@ -29,7 +35,9 @@ CHAT_TEMPLATE = (
         {{- '\\n' }}
         {{- (tool.function if tool.function is defined else tool) | tojson }}
     {%- endfor %}
-    {{- '\\n</tools>\\n\\nWrite each call like this:\\n<tool_call>\\n{"name": <function-name>, "arguments": <json-object>}\\n</tool_call>' }}
+    {{- '"""
+    + _CALL_FORM
+    + """' }}
 {%- endif %}
 {{- '<|im_end|>\\n' }}
 {%- for message in messages %}
@@ -76,7 +84,7 @@ def render(
     """The text that the model reads for a conversation.
 
     Args:
-        messages: turns with `role`, `content` and, for an assistant, `tool_calls` whose arguments are dicts or JSON text.
+        messages: turns with `role`, `content` and, for an assistant, `tool_calls` with arguments as dict or JSON text.
         tools: functions in OpenAI's form, with or without the ``{"type": "function", "function": ...}`` around them.
         add_generation_prompt: end with the opening of the assistant's turn.
     """

@@ -1,4 +1,4 @@
-"""The network: Qwen2's shape in plain PyTorch, with the parameter names of the published models so that export only copies."""
+"""The network: Qwen2's shape in plain PyTorch, with its published parameter names so that export only copies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
 
 _LOOK_BACK_STRENGTH = 7.0
 

@@ -1,8 +1,9 @@
-"""The tokenizer: byte-level BPE whose tokens never mix letters with spaces or marks, so that a word is the same tokens everywhere.
+"""The tokenizer: byte-level BPE in which a word is the same tokens wherever it stands.
 
-A small model copies a word best when it is spelled alike after a space, a quotation mark or an underscore. Merges are therefore
-learned within runs of one character class; only the most common words get a second token with their leading space. At
-run time the pre-tokenizer is Qwen2's, which every backend knows; it splits coarser, and the merges leave it nothing to add.
+A small model copies a word best when it is spelled alike after a space, a quotation mark or an underscore. Merges are
+therefore learned within runs of one character class, and tokens never mix letters with spaces or marks; only the most
+common words get a second token with their leading space. At run time the pre-tokenizer is Qwen2's, which every backend
+knows; it splits coarser, and the merges leave it nothing to add.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The training loop: seeded, on CPU or CUDA, with checkpoints from which it goes on exactly where it stopped.
 
-Every token is learned, those of answers and plain lists at full weight. Samples of similar length share a batch, so that no
-sample sees another one and little is padded.
+Every token is learned, those of answers and plain lists at full weight. Samples of similar length share a batch, so
+that no sample sees another one and little is padded.
 """
 
 from __future__ import annotations

@@ -10,47 +10,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from . import prose
+from .words import ADJECTIVES, CODAS, FIRST_NAMES, MONTHS, NOUNS, ONSETS, VOWELS
 
 Item = TypeVar("Item")
 
-NOUNS = (
-    "account address agenda agreement alarm album answer apartment archive article asset auction audit badge balance "
-    "bank battery bill board boat book booking branch bridge budget building bus calendar call camera campaign car card "
-    "case catalog center channel chapter chart city claim class client clinic clock coin color company contact contract "
-    "country coupon course crop currency customer dataset deadline debt delivery department deposit desk device dish "
-    "document domain door draft driver drug employee engine error estate event exam expense factory farm fee field file "
-    "film fine firm flight flower folder forecast form friend fund game garden gate gift goal grade grant group guest "
-    "harbor holiday hospital hotel house image incident index insurance inventory invoice island issue item job journal "
-    "kitchen label laboratory lake lamp language lecture ledger lesson letter library license limit list loan location "
-    "lock log machine mail manager map market meal medicine meeting member memo menu message meter mill mine model "
-    "museum network news note notice office offer orchard order package page painting parcel park partner passport "
-    "patient payment pension permit person phone photo pilot plan plant player policy port position post price printer "
-    "prize product profile project property protocol quarter query quote rate receipt recipe record refund region "
-    "reminder rent repair report request reservation resource restaurant result review reward risk road robot role room "
-    "route salary sale sample schedule school score seat section sensor server service session ship shipment shop "
-    "signal site song staff station statement stock store stream street student subscription supplier survey system "
-    "table target task tax team tenant ticket timer tool tour town track trade train transfer treatment trip truck unit "
-    "user vacation valve vehicle vendor version village visit visitor voucher wallet warehouse warranty weather "
-    "website well window worker zone"
-).split()
-ADJECTIVES = (
-    "active annual available average basic blue central cheap clean closed cold common current daily dark digital direct "
-    "double dry early eastern empty fast final first fixed free fresh full general global good green gross hard heavy "
-    "high hourly internal large last late light local long lower main major maximum mean medium minimum minor modern "
-    "monthly narrow net new next northern old open outer own paid pending primary private public quick quiet rare red "
-    "regional regular remote rough round safe second senior short simple small smooth soft solid southern special spare "
-    "standard steady strong thin third total upper urgent vacant warm weekly western white wide yearly young"
-).split()
-FIRST_NAMES = (
-    "Ada Adam Aisha Alan Alice Amir Ana Anna Ben Bob Carla Carlos Chen Clara Daniel David Diana Elena Emma Eric Eva Fatima "
-    "Felix Frank Grace Hana Hugo Ines Ivan Jack James Jane Jin John Jonas Julia Karim Kate Laila Lars Laura Leo Lena Lina "
-    "Lucas Maria Mark Marta Max Maya Mei Mia Mila Nadia Nina Noah Nora Olga Omar Oscar Paul Peter Petra Priya Ravi Rosa "
-    "Ruth Sam Sara Sofia Tara Theo Tom Uma Vera Victor Wei Yara Yuki Zoe"
-).split()
-MONTHS = "January February March April May June July August September October November December".split()
-_ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pr qu r s sh st t th tr v w y z".split()
-_VOWELS = "a e i o u ai ea io ou a e i o".split()
-_CODAS = "n r l s t m nd rk x ck th n r l".split()
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -90,8 +53,8 @@ class Vocabulary:
 
     def invented_word(self) -> str:
         syllables = self.integer(2, 3)
-        word = "".join(self.one_of(_ONSETS) + self.one_of(_VOWELS) for _ in range(syllables))
-        return word + self.one_of(_CODAS) if self.chance(0.5) else word
+        word = "".join(self.one_of(ONSETS) + self.one_of(VOWELS) for _ in range(syllables))
+        return word + self.one_of(CODAS) if self.chance(0.5) else word
 
     def place(self) -> str:
         return self.invented_word().capitalize()
@@ -127,7 +90,8 @@ class Vocabulary:
         return f"{self.integer(1, 28)} {self.one_of(MONTHS)} 20{self.integer(10, 39)}"
 
     def email(self) -> str:
-        return f"{self.one_of(FIRST_NAMES).lower()}.{self.invented_word()}@{self.invented_word()}.{self.one_of(('com', 'org', 'net'))}"
+        person, company = self.one_of(FIRST_NAMES).lower(), self.invented_word()
+        return f"{person}.{company}@{self.invented_word()}.{self.one_of(('com', 'org', 'net'))}"
 
     def phrase(self) -> str:
         return " ".join(self.any_word() for _ in range(self.integer(2, 5)))

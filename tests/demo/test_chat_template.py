@@ -39,8 +39,8 @@ def test_tools_are_listed_as_json_inside_the_system_turn() -> None:
     """A tool is one line of JSON, the same with and without OpenAI's wrapping."""
     text = render([USER], tools=[TOOL])
     assert (
-        '<tools>\n{"name": "roll", "description": "Roll a die", "parameters": {"type": "object", "properties": {}}}\n</tools>'
-        in text
+        '<tools>\n{"name": "roll", "description": "Roll a die", '
+        '"parameters": {"type": "object", "properties": {}}}\n</tools>' in text
     )
     assert text == render([USER], tools=[TOOL["function"]])  # type: ignore[list-item]
     assert text.index("</tools>") < text.index("<|im_end|>")
@@ -79,7 +79,7 @@ def test_text_beside_a_call_and_missing_content_are_accepted() -> None:
 
 
 def test_a_conversation_grows_at_its_end_only() -> None:
-    """The prompt of a later turn begins with that of the earlier one and its answer, so computed prefixes stay valid."""
+    """The prompt of a later turn begins with that of the earlier one and its answer: computed prefixes stay valid."""
     first = render([USER], tools=[TOOL], add_generation_prompt=True)
     answered = [USER, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Again"}]
     assert render(answered, tools=[TOOL], add_generation_prompt=True).startswith(first + "Hi.<|im_end|>\n")

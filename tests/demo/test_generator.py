@@ -45,7 +45,7 @@ def test_held_out_sentences_are_never_trained_on() -> None:
 
 @pytest.mark.parametrize("skill", sorted(SKILLS))
 def test_a_sample_ends_with_the_answer_that_it_asks_for(skill: str) -> None:
-    """Conversations end with an assistant's turn that holds what a right answer must contain; other samples are text."""
+    """Conversations end with an assistant's turn that holds what a right answer must; other samples are text."""
     for sample in evaluation_samples(5, skill, 30):
         assert sample.skill
         if sample.text:

@@ -1,6 +1,7 @@
 """Invented functions: a JSON schema, and ways to ask for a call in words that name its arguments' values.
 
-Names are word pairs and values come from spaces too large to learn, so picking and filling has to be read from the prompt.
+Names are word pairs and values come from spaces too large to learn, so what to pick and how to fill it has to be read
+from the prompt.
 """
 
 from __future__ import annotations
@@ -11,33 +12,23 @@ from typing import Any
 
 from ..sample import Tool
 from ..vocabulary import Vocabulary, with_article
+from ..words import ACTION_VERBS, ATTRIBUTES, LOOKUP_VERBS, PLAIN_NAMES, SUBJECTS
+from .blocks import divided
 
-_LOOKUP_VERBS = ("get", "find", "fetch", "look_up", "read", "check", "show", "retrieve", "query")
-_ACTION_VERBS = (
-    "create update send delete book schedule cancel order search list open close move start stop print convert calculate "
-    "add remove assign approve reject register renew reserve upload download share track rate block export import log plan"
-).split()
-_LOOKUP_DESCRIPTIONS = (
-    "Get the {attribute} of {a_subject}", "Look up the {attribute} of {a_subject}.", "Retrieve {subject} {attribute} from the internal database",
-    "Returns the {attribute} for one {subject}", "Find {subject} information such as the {attribute}", "Retrieve {subject} information from internal database",
-)  # fmt: skip
-_ACTION_DESCRIPTIONS = (
-    "{Verb} {a_noun}", "{Verb} the {noun}.", "{Verb} {a_noun} in the system", "Use this to {verb} {a_noun}", "{Verb} one {noun} and return its id",
-)  # fmt: skip
-_REPLY_WORDS = (
-    "status",
-    "state",
-    "level",
-    "owner",
-    "balance",
-    "total",
-    "name",
-    "type",
-    "date",
-    "place",
-    "count",
-    "priority",
-)
+_LOOKUP_DESCRIPTIONS = divided("""
+Get the {attribute} of {a_subject} | Look up the {attribute} of {a_subject}. | Retrieve {subject} {attribute} from
+the internal database | Returns the {attribute} for one {subject} | Find {subject} information such as the
+{attribute} | Retrieve {subject} information from internal database
+""")
+_LOOKUP_REQUESTS = divided("""
+What is the {a} of {s}? | What's the {a} of {s}? | Show me the {a} of {s} | Get the {a} for {s}. | Tell me the {a}
+of {s} | I need the {a} of {s} | Do you know the {a} of {s}? | Can you check the {a} of {s}? | {a} of {s}? | Find
+the {a} of {s}, please
+""")
+_ACTION_DESCRIPTIONS = divided("""
+{Verb} {a_noun} | {Verb} the {noun}. | {Verb} {a_noun} in the system | Use this to {verb} {a_noun} | {Verb} one
+{noun} and return its id
+""")
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,7 @@ class Function:
     subject: str
     attribute: str  # what a look-up is asked for; empty for an action
     verb: str
+    general: bool = False  # the name of a look-up leaves out which attribute it gives
 
     def tool(self, vocabulary: Vocabulary) -> Tool:
         """The function in OpenAI's form; the order of schema keys varies as it does between libraries."""
@@ -89,7 +81,8 @@ class Function:
         opening = vocabulary.one_of(
             ("", "", "Please ", "Can you ", "I want to ", "Could you please ", "I need you to ")
         )
-        text = f"{opening}{self.verb.replace('_', ' ')} {vocabulary.one_of((with_article(self.subject), f'the {self.subject}', f'one {self.subject}'))}"
+        subject = vocabulary.one_of((with_article(self.subject), f"the {self.subject}", f"one {self.subject}"))
+        text = f"{opening}{self.verb.replace('_', ' ')} {subject}"
         if stated:
             text += vocabulary.one_of((" with ", " with ", ": ", ", ", " using "))
             text += (
@@ -104,10 +97,7 @@ class Function:
         value, _ = self.parameters[0].draw()
         about = f"{self.subject} {value}"
         arguments = {self.parameters[0].name: value}
-        asked = vocabulary.one_of(
-            ("What is the {a} of {s}?", "What's the {a} of {s}?", "Show me the {a} of {s}", "Get the {a} for {s}.", "Tell me the {a} of {s}",
-             "I need the {a} of {s}", "Do you know the {a} of {s}?", "Can you check the {a} of {s}?", "{a} of {s}?", "Find the {a} of {s}, please")
-        )  # fmt: skip
+        asked = vocabulary.one_of(_LOOKUP_REQUESTS)
         text = asked.format(a=self.attribute, s=about)
         for parameter in self.parameters[1:]:
             if parameter.name in self.required or vocabulary.chance(0.5):
@@ -120,9 +110,9 @@ def function(vocabulary: Vocabulary, *, near: Function | None = None) -> Functio
     """A function; one `near` another shares its subject or its verb, so that names must be read to the end."""
     lookup = vocabulary.chance(0.55)
     subject, attribute = (
-        vocabulary.some_of(_SUBJECTS, 2) if vocabulary.chance(0.8) else (vocabulary.any_word(), vocabulary.any_word())
+        vocabulary.some_of(SUBJECTS, 2) if vocabulary.chance(0.8) else (vocabulary.any_word(), vocabulary.any_word())
     )
-    verb = vocabulary.one_of(_LOOKUP_VERBS if lookup else _ACTION_VERBS)
+    verb = vocabulary.one_of(LOOKUP_VERBS if lookup else ACTION_VERBS)
     if near is not None and vocabulary.chance(0.5):
         if vocabulary.chance(0.5) and near.subject != attribute:
             subject = near.subject
@@ -134,38 +124,30 @@ def function(vocabulary: Vocabulary, *, near: Function | None = None) -> Functio
 
 
 def functions(vocabulary: Vocabulary, count: int) -> list[Function]:
-    """Functions of different names and subjects-with-attributes, in no order."""
+    """Functions that a request can tell apart, in no order."""
     chosen = [function(vocabulary)]
     while len(chosen) < count:
         other = function(vocabulary, near=chosen[0])
-        if all(
-            other.name != one.name
-            and (other.verb, other.subject, other.attribute) != (one.verb, one.subject, one.attribute)
-            for one in chosen
-        ):
-            if other.attribute and any(
-                one.subject == other.subject and one.attribute == other.attribute for one in chosen
-            ):
-                continue
+        if not any(_alike(one, other) for one in chosen):
             chosen.append(other)
     vocabulary.random.shuffle(chosen)
     return chosen
 
 
-_SUBJECTS = tuple(
-    dict.fromkeys(
-        "account agreement asset booking branch budget car claim client contract course customer delivery department device driver "
-        "employee event flight guest hotel invoice item lesson loan machine meeting member order package patient payment plan player "
-        "policy product project property request reservation room route school server shipment shop song station store student "
-        "supplier team tenant ticket train user vehicle vendor warehouse weather city country document report price balance status "
-        "address phone salary schedule score temperature owner manager rating size weight color type value location level".split()
-    )
-)
+def _alike(one: Function, other: Function) -> bool:
+    """Whether some request would fit both."""
+    if one.name == other.name:
+        return True
+    if one.subject != other.subject or bool(one.attribute) != bool(other.attribute):
+        return False
+    if not one.attribute:
+        return one.verb == other.verb
+    return one.general or other.general or one.attribute == other.attribute
 
 
 def _lookup(vocabulary: Vocabulary, *, verb: str, subject: str, attribute: str) -> Function:
     if vocabulary.chance(0.4):
-        attribute = vocabulary.one_of(_REPLY_WORDS)
+        attribute = vocabulary.one_of(ATTRIBUTES)
     elif vocabulary.chance(0.3):
         attribute = f"{vocabulary.adjective()} {attribute}"
     # A name may leave the attribute out: `get_customer_data` answers for every attribute of a customer.
@@ -194,7 +176,9 @@ def _lookup(vocabulary: Vocabulary, *, verb: str, subject: str, attribute: str) 
     key = Parameter(key_name, {"type": "string", "description": described_key.replace(" id", " ID")}, draw)
     others = _parameters(vocabulary, vocabulary.one_of((0, 0, 0, 1, 1, 2)), taken={key_name, subject})
     required = (key_name, *(one.name for one in others if vocabulary.chance(0.4)))
-    return Function(f"{verb}_{subject}_{tail}", description, (key, *others), required, subject, attribute, verb)
+    return Function(
+        f"{verb}_{subject}_{tail}", description, (key, *others), required, subject, attribute, verb, general
+    )
 
 
 def _action(vocabulary: Vocabulary, *, verb: str, subject: str) -> Function:
@@ -222,26 +206,12 @@ def _parameter(vocabulary: Vocabulary) -> Parameter:
     if vocabulary.chance(0.35):
         name = f"{name}_{vocabulary.one_of(('id', 'name', 'code', 'date', 'number', 'type', vocabulary.noun()))}"
     elif vocabulary.chance(0.15):
-        name = vocabulary.one_of(
-            (
-                "name",
-                "date",
-                "city",
-                "amount",
-                "count",
-                "limit",
-                "email",
-                "title",
-                "text",
-                "query",
-                "start",
-                "end",
-                "reason",
-            )
-        )
+        name = vocabulary.one_of(PLAIN_NAMES)
+    kind = vocabulary.one_of(("code", "text", "text", "integer", "number", "boolean", "enum", "date"))
+    if kind == "boolean" and vocabulary.chance(0.7):
+        name = vocabulary.adjective()
     words = name.replace("_", " ")
     described = vocabulary.one_of((words.capitalize(), f"The {words}", f"{words.capitalize()} to use", ""))
-    kind = vocabulary.one_of(("code", "text", "text", "integer", "number", "boolean", "enum", "date"))
 
     def schema(**fields: Any) -> dict[str, Any]:
         return {**fields, "description": described} if described else fields
@@ -252,8 +222,6 @@ def _parameter(vocabulary: Vocabulary) -> Parameter:
         )
 
     if kind == "boolean":
-        name = vocabulary.adjective() if vocabulary.chance(0.7) else name
-        words = name.replace("_", " ")
 
         def draw_boolean() -> tuple[Any, str]:
             if vocabulary.chance(0.5):

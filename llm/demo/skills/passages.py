@@ -6,74 +6,15 @@ import re
 
 from ..sample import Sample, Turn, assistant, calls, system, tool_result, user
 from ..vocabulary import Vocabulary
+from ..words import COMMON
+from .statements import ABOUT, ACTIONS, AROUND, CHANGES, FACTS, FINDINGS
 
 NOT_FOUND = "The documents do not say that."
-
-_FACTS = (
-    ("The {a} {n} of {p} is {v}.", ("What is the {a} {n} of {p}?", "Which {a} {n} does {p} have?", "Tell me the {a} {n} of {p}.", "How much is the {a} {n} of {p}?")),
-    ("The {n} for {p} is {v}.", ("What is the {n} for {p}?", "Which {n} is for {p}?", "What {n} does {p} have?")),
-    ("{p} has a {n} of {v}.", ("What is the {n} of {p}?", "What {n} does {p} have?", "How large is the {n} of {p}?")),
-    ("The {n} in {p} was opened on {d}.", ("When was the {n} in {p} opened?", "On which day was the {n} in {p} opened?")),
-    ("The {n} must be paid by {d}.", ("When must the {n} be paid?", "By when must the {n} be paid?", "What is the last day to pay the {n}?")),
-    ("{p} is responsible for the {a} {n}.", ("Who is responsible for the {a} {n}?", "Who takes care of the {a} {n}?")),
-    ("{p} moved the {n} from {p2} to {p3}.", ("Where did {p} move the {n}?", "Who moved the {n} from {p2}?", "From where was the {n} moved to {p3}?")),
-    ("In {y}, the {n} of {p} grew by {i} percent.", ("By how much did the {n} of {p} grow in {y}?", "How did the {n} of {p} change in {y}?")),
-    ("In {y}, the {n} of {p} fell to {i}.", ("What happened to the {n} of {p} in {y}?", "To what did the {n} of {p} fall?")),
-    ("Each {n} in {p} costs {i} {w}.", ("How much does a {n} in {p} cost?", "What does each {n} in {p} cost?", "What is the price of a {n} in {p}?")),
-    ("The {n} code of {p} is {c}.", ("What is the {n} code of {p}?", "Which code does {p} have for the {n}?")),
-    ("The contract with {p} ends on {d}.", ("When does the contract with {p} end?", "On which day does the contract with {p} end?")),
-    ("Every {n} is kept for {i} days.", ("How long is a {n} kept?", "For how many days is every {n} kept?")),
-    ("The {a} {n} needs {i} people and {j} weeks.", ("How many people does the {a} {n} need?", "How long does the {a} {n} take?")),
-)  # fmt: skip
-_FINDINGS = (
-    ("A key finding is that the {n} of {p} {x}.", ("What are the key findings?", "What is the key finding?", "Which findings are there?", "What did they find?")),
-    ("We recommend to {r} the {a} {n}.", ("Summarize the recommendations", "What are the recommendations?", "What do they recommend?", "What is recommended?")),
-    ("The conclusion is that the {a} {n} {x}.", ("What is the conclusion?", "What do they conclude?", "Summarize the conclusion")),
-    ("The main risk is the {a} {n} in {p}.", ("What is the main risk?", "What are the risks?", "Which risk do they name?")),
-    ("Under the terms, {p} must {r} the {n}.", ("What are the terms?", "What do the terms say?", "Summarize the terms")),
-    ("Each quarter, the {n} {x}.", ("What patterns do you see across our quarterly reports?", "What happens each quarter?", "What is the pattern?")),
-)  # fmt: skip
-_CHANGES = (
-    "grew by half",
-    "fell last year",
-    "depends on one supplier",
-    "was not checked",
-    "doubled",
-    "stays the same",
-    "is too slow",
-    "improved",
-    "needs more staff",
-)
-_ACTIONS = (
-    "replace",
-    "check",
-    "keep",
-    "sell",
-    "renew",
-    "close",
-    "repair",
-    "test",
-    "review",
-    "extend",
-    "publish",
-    "move",
-)
-_ABOUT = (
-    "What do the documents say about {k}?", "What does it say about {k}?", "Where is {k} mentioned?", "Tell me about {k}.", "What about {k}?",
-    "Which sentence is about {k}?", "Explain {k}.", "What is said about {k}?", "Quote the sentence about {k}.",
-)  # fmt: skip
-_AROUND = (
-    "What {k}?", "Which one {k}?", "When {k}?", "How {k}?", "Why {k}?", "Who {k}?", "What happens when {k}?", "Is it true that {k}?",
-)  # fmt: skip
-_COMMON = frozenset(
-    "that this with from which when will used same have been also such only then than into more most some other each they their there these "
-    "those where while would could should must does about after before between because using called given following".split()
-)
 
 
 def quoted_fact(vocabulary: Vocabulary) -> Sample:
     """A fact of our own making among real sentences; its sentence is the answer."""
-    return _fact_among("quoted_fact", vocabulary, vocabulary.one_of((1, 1, 2, 2, 3, 4, 5)))
+    return _fact_among("quoted_fact", vocabulary, vocabulary.one_of((1, 1, 1, 2, 2, 3, 5)))
 
 
 def _fact_among(skill: str, vocabulary: Vocabulary, count: int) -> Sample:
@@ -112,7 +53,7 @@ def not_in_documents(vocabulary: Vocabulary) -> Sample:
         passages = _passages(vocabulary, hidden=None)
         words = {word for passage in passages for word in re.findall(r"\w+", passage.lower())}
         keyword = next(word for word in iter(vocabulary.any_word, None) if word not in words)
-        question = vocabulary.one_of(_ABOUT).format(
+        question = vocabulary.one_of(ABOUT).format(
             k=f"the {vocabulary.adjective()} {keyword}" if vocabulary.chance(0.5) else keyword
         )
     return _asked("not_in_documents", vocabulary, passages, question, NOT_FOUND)
@@ -123,41 +64,51 @@ def _fact(vocabulary: Vocabulary, *, finding: float = 0.2) -> tuple[str, str, st
 
     A share `finding` of them are what a report would name once: a passage with two of the kind would have two answers.
     """
-    kind, questions = vocabulary.one_of(_FINDINGS if vocabulary.chance(finding) else _FACTS)
+    questions, kind = vocabulary.one_of(FINDINGS if vocabulary.chance(finding) else FACTS)
     filling = {
-        "a": vocabulary.adjective(), "n": vocabulary.noun(), "p": vocabulary.person() if vocabulary.chance(0.5) else vocabulary.place(),
-        "p2": vocabulary.place(), "p3": vocabulary.place(), "v": vocabulary.value(), "d": vocabulary.spoken_date(), "y": vocabulary.integer(1990, 2039),
-        "i": vocabulary.integer(2, 5000), "j": vocabulary.integer(2, 50), "w": vocabulary.one_of(("euro", "dollars", "pounds", "crowns")), "c": vocabulary.code(),
-        "x": vocabulary.one_of(_CHANGES), "r": vocabulary.one_of(_ACTIONS),
-    }  # fmt: skip
+        "a": vocabulary.adjective(),
+        "n": vocabulary.noun(),
+        "p": vocabulary.person() if vocabulary.chance(0.5) else vocabulary.place(),
+        "p2": vocabulary.place(),
+        "p3": vocabulary.place(),
+        "v": vocabulary.value(),
+        "d": vocabulary.spoken_date(),
+        "y": vocabulary.integer(1990, 2039),
+        "i": vocabulary.integer(2, 5000),
+        "j": vocabulary.integer(2, 50),
+        "w": vocabulary.one_of(("euro", "dollars", "pounds", "crowns")),
+        "c": vocabulary.code(),
+        "x": vocabulary.one_of(CHANGES),
+        "r": vocabulary.one_of(ACTIONS),
+    }
     sentence = kind.format(**filling)
-    key = next((name for name in ("v", "d", "i", "c", "p3", "x", "r", "p", "a") if "{" + name + "}" in kind))
+    key = next(name for name in ("v", "d", "i", "c", "p3", "x", "r", "p", "a") if "{" + name + "}" in kind)
     return sentence, vocabulary.one_of(questions).format(**filling), str(filling[key])
 
 
 def _question_about(vocabulary: Vocabulary, sentence: str) -> str | None:
     """Some of the sentence's words inside a question; None when it has too few that tell it from others."""
     words = sentence.rstrip(".").replace(",", "").split()
-    rare = list(dict.fromkeys(word for word in re.findall(r"[a-z]{5,}", sentence) if word not in _COMMON))
+    rare = list(dict.fromkeys(word for word in re.findall(r"[a-z]{5,}", sentence) if word not in COMMON))
     if len(rare) < 3 or len(words) < 7:
         return None
     form = vocabulary.random.random()
     if form < 0.4:
         chosen = sorted(vocabulary.some_of(rare, vocabulary.integer(1, 3)), key=sentence.index)
         keywords = ", ".join(chosen[:-1]) + " and " + chosen[-1] if len(chosen) > 1 else chosen[0]
-        return vocabulary.one_of(_ABOUT).format(k=keywords)
+        return vocabulary.one_of(ABOUT).format(k=keywords)
     start = vocabulary.integer(1, len(words) - 5)
     span = " ".join(words[start : start + vocabulary.integer(3, 6)])
     if not any(word in span for word in rare):
         return None
-    return vocabulary.one_of(_ABOUT if form < 0.7 else _AROUND).format(k=span)
+    return vocabulary.one_of(ABOUT if form < 0.7 else AROUND).format(k=span)
 
 
 def _passages(vocabulary: Vocabulary, *, hidden: str | None, count: int = 0) -> list[str]:
     """`count` passages, or one to five; `hidden` stands in one of them, at a random place."""
     passages = []
-    for _ in range(count or vocabulary.one_of((1, 1, 2, 2, 3, 4, 5))):
-        sentences = [one for one in vocabulary.paragraph(vocabulary.one_of((1, 2, 2, 3, 4, 7))) if one != hidden]
+    for _ in range(count or vocabulary.one_of((1, 1, 1, 2, 2, 3, 5))):
+        sentences = [one for one in vocabulary.paragraph(vocabulary.one_of((1, 1, 2, 2, 3, 6))) if one != hidden]
         for _ in range(vocabulary.one_of((0, 1, 2))):
             sentences.insert(vocabulary.integer(0, len(sentences)), _fact(vocabulary, finding=0)[0])
         passages.append(sentences)
@@ -170,7 +121,7 @@ def _passages(vocabulary: Vocabulary, *, hidden: str | None, count: int = 0) -> 
 def _asked(
     skill: str, vocabulary: Vocabulary, passages: list[str], question: str, answer: str, contains: tuple[str, ...] = ()
 ) -> Sample:
-    """The passages where applications put them: before the question, in the system message, or in a search tool's result."""
+    """The passages where applications put them: before the question, in the system message, or in a tool's result."""
     tools: tuple[dict[str, object], ...] = ()
     form = vocabulary.random.random()
     listed = _listed(vocabulary, passages)

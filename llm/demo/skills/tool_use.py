@@ -1,4 +1,4 @@
-"""Tool calls: pick one of several functions and fill it, call twice, leave them alone in small talk, and answer from results."""
+"""Tool use: pick a function and fill it, call twice, call nothing in small talk, and answer from results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .functions import Function, functions
 
 def tool_call(vocabulary: Vocabulary) -> Sample:
     """One call of the right function; some conversations begin with small talk."""
-    offered = functions(vocabulary, vocabulary.integer(1, 6))
+    offered = functions(vocabulary, vocabulary.one_of((1, 1, 2, 2, 3, 3, 4, 5, 6)))
     wanted = vocabulary.one_of(offered)
     turns = opening(vocabulary)
     if vocabulary.chance(0.15):
@@ -25,7 +25,7 @@ def tool_call(vocabulary: Vocabulary) -> Sample:
 
 def two_calls(vocabulary: Vocabulary) -> Sample:
     """Two calls in one turn: of one function for two subjects, or of two functions."""
-    offered = functions(vocabulary, vocabulary.integer(1, 5))
+    offered = functions(vocabulary, vocabulary.one_of((1, 2, 2, 3, 5)))
     first = vocabulary.one_of(offered)
     second = vocabulary.one_of(offered) if vocabulary.chance(0.6) else first
     text, arguments, about = first.request(vocabulary)
@@ -33,11 +33,8 @@ def two_calls(vocabulary: Vocabulary) -> Sample:
     if second is first and first.attribute and vocabulary.chance(0.5):
         second_text, second_arguments, second_about = first.request(vocabulary)
         if set(arguments) == set(second_arguments) == {first.parameters[0].name}:
-            keys = (
-                f"{about} and {second_about}"
-                if vocabulary.chance(0.5)
-                else f"{first.subject} {arguments[first.parameters[0].name]} and {second_arguments[first.parameters[0].name]}"
-            )
+            short = second_arguments[first.parameters[0].name]
+            keys = f"{about} and {second_about if vocabulary.chance(0.5) else short}"
             text, joint, second_text = f"What is the {first.attribute} of {keys}?", "", ""
     else:
         second_text, second_arguments, _ = second.request(vocabulary)
@@ -55,7 +52,7 @@ def two_calls(vocabulary: Vocabulary) -> Sample:
 
 def tool_answer(vocabulary: Vocabulary) -> Sample:
     """The whole way: question, call, result, answer."""
-    offered = functions(vocabulary, vocabulary.integer(1, 4))
+    offered = functions(vocabulary, vocabulary.one_of((1, 1, 1, 2, 2, 4)))
     wanted = vocabulary.one_of(offered)
     text, arguments, about = wanted.request(vocabulary)
     result, answer, value = _outcome(wanted, about, arguments, vocabulary)
@@ -71,7 +68,7 @@ def no_call(vocabulary: Vocabulary) -> Sample:
     turns = opening(vocabulary)
     for _ in range(vocabulary.one_of((1, 1, 2))):
         turns += exchange(vocabulary)
-    offered = functions(vocabulary, vocabulary.integer(1, 5))
+    offered = functions(vocabulary, vocabulary.one_of((1, 2, 2, 3, 5)))
     return Sample(skill="no_call", messages=tuple(turns), tools=_tools(offered, vocabulary))
 
 
