@@ -15,18 +15,16 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
-from typing import TypeVar
 
 from ..base.loaded_model import ModelLoader
-from ..exceptions import ConfigError, LLMError, PoolBusyError, PoolClosedError, PoolError, PoolTimeoutError
+from ..exceptions import ConfigError, PoolBusyError, PoolClosedError, PoolError, PoolTimeoutError
 from ..llm_config import LLMConfig
 from . import report
 from .errands import Errands
 from .ledger import Lease, Ledger, Slot
 from .model_handle import ModelHandle
 from .porter import Porter
-
-Answer = TypeVar("Answer")
+from .waiting_room import WaitingRoom
 
 _HOLDING: ContextVar[tuple[Lease, ...]] = ContextVar("leases_held_by_this_task", default=())
 
@@ -85,9 +83,7 @@ class ModelPool:
         self._ledger = Ledger(max_models=max_models, max_memory=max_memory, patience=patience, clock=clock)
         self._errands = Errands()
         self._porter = Porter(self._ledger, self._errands, loader=loader, settle=self._settle)
-        # Who listens: callers for the answer to their lease, and those who wait for any change.
-        self._callers: dict[Lease, _Caller] = {}
-        self._watchers: list[asyncio.Future[None]] = []
+        self._waiting = WaitingRoom(self._expire)
 
     # Leases -----------------------------------------------------------------------------------------------------
 
@@ -109,25 +105,24 @@ class ModelPool:
         """
         limit = self._acquire_timeout if timeout is None else timeout
         _check_seconds("timeout", limit)
-        loop = self._enter()
-        self._refuse_if_closed(config)
+        self._enter()
+        if self._closed:
+            raise PoolClosedError(f"{config.model_name!r} cannot be had: the pool is closed. Make a new ModelPool.")
         _ = self._porter.loader  # if there is none, say so before anybody waits
         lease = self._ledger.enter(config, holding=_held_by_this_task())
-        caller = self._callers[lease] = _Caller(loop, limit)
+        answer = self._waiting.enter(lease, limit=limit)
         try:
             self._settle()
             if lease.queued and len(self._ledger.queue) > self._max_waiting:
                 raise PoolBusyError(report.busy_message(lease, self._max_waiting))
-            error = await caller.answer
+            error = await answer
             if error is not None:
                 raise error
         except BaseException:
             # Whatever was decided for this caller, even in this very instant, goes back.
-            self._callers.pop(lease, None)
+            self._waiting.leave(lease)
             self._end(lease)
             raise
-        finally:
-            caller.stop_timer()
         _HOLDING.set((*_held_by_this_task(), lease))
         return ModelHandle(lease, give_back=self._give_back, forget=self._forget)
 
@@ -234,11 +229,11 @@ class ModelPool:
         self._ledger.shut(PoolClosedError("The pool was closed while this request waited for a model."))
         self._settle()
         try:
-            await self._until(lambda: self._ledger.held == 0, limit=grace)
+            await self._waiting.until(lambda: self._ledger.held == 0, limit=grace)
         finally:
             self._ledger.revoke()
             self._settle()
-        await self._until(lambda: not self._ledger.slots)
+        await self._waiting.until(lambda: not self._ledger.slots)
 
     async def __aenter__(self) -> ModelPool:
         return self
@@ -265,55 +260,42 @@ class ModelPool:
         undecided = set(self._ledger.queue)
         for slot in self._ledger.slots.values():
             undecided.update(lease for lease in slot.leases if lease.state == "loading")
-        assert undecided == set(self._callers), "somebody waits for an answer that will not come"
+        assert undecided == set(self._waiting.callers), "somebody waits for an answer that will not come"
 
     # The edge: where decisions are carried out ---------------------------------------------------------------------
 
-    def _enter(self) -> asyncio.AbstractEventLoop:
+    def _enter(self) -> None:
         """Take charge of the pool for the running event loop, and learn what happened meanwhile."""
         loop = asyncio.get_running_loop()
         before = self._errands.loop
         if before is not loop:
             if before is not None and not before.is_closed():
                 busy = any(slot.state != "ready" or slot.leases for slot in self._ledger.slots.values())
-                if self._callers or (before.is_running() and busy):
+                if self._waiting.callers or (before.is_running() and busy):
                     raise PoolError(
                         "This pool is in use on another event loop. Use it from one loop at a time, "
                         "or make one pool for each thread."
                     )
-            for lease in self._callers:  # of a loop that was closed: nobody is left to hear an answer
+            for lease in self._waiting.clear():  # of a loop that was closed: nobody is left to hear an answer
                 self._ledger.end(lease)
-            self._callers.clear()
-            self._watchers.clear()
             self._errands.loop = loop
         self._errands.collect()
-        return loop
 
     def _settle(self) -> None:
         """Let the ledger decide, and carry it out without waiting for any of it."""
         decisions = self._ledger.settle()
         self._porter.carry_out(decisions)
         for lease in decisions.waiting:
-            if lease in self._callers:
-                self._callers[lease].start_timer(self._expire, lease)
-        for lease, error in decisions.refused:
-            self._answer(lease, error)
-        for lease in decisions.granted:
-            self._answer(lease, None)
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            _resolve(watcher, None)
+            self._waiting.start_timer(lease)
+        answers = [*decisions.refused, *((lease, None) for lease in decisions.granted)]
+        for lease, error in answers:
+            if not self._waiting.answer(lease, error):
+                self._ledger.end(lease)
+        self._waiting.announce_change()
 
-    def _answer(self, lease: Lease, error: LLMError | None) -> None:
-        caller = self._callers.pop(lease, None)
-        if caller is None or not _resolve(caller.answer, error):
-            self._ledger.end(lease)  # nobody listens any more
-
-    def _expire(self, lease: Lease) -> None:
-        if lease.state == "waiting":
-            message = report.timeout_message(self._ledger, lease, self._callers[lease].limit)
-            self._ledger.refuse(lease, PoolTimeoutError(message))
-            self._settle()
+    def _expire(self, lease: Lease, limit: float) -> None:
+        self._ledger.refuse(lease, PoolTimeoutError(report.timeout_message(self._ledger, lease, limit)))
+        self._settle()
 
     def _end(self, lease: Lease) -> None:
         self._ledger.end(lease)
@@ -335,54 +317,15 @@ class ModelPool:
             slot.leaving += 1
         self._settle()
         try:
-            await self._until(lambda: not any(self._ledger.slots.get(slot.key) is slot for slot in slots))
+            await self._waiting.until(lambda: not any(self._ledger.slots.get(slot.key) is slot for slot in slots))
         finally:
             for slot in slots:
                 slot.leaving -= 1
             self._settle()
 
-    async def _until(self, condition: Callable[[], bool], *, limit: float = math.inf) -> None:
-        """Wait until `condition` holds, looking again after every change, or until `limit` seconds have passed."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + limit
-        while not condition() and (left := deadline - loop.time()) > 0:
-            change = loop.create_future()
-            self._watchers.append(change)
-            await asyncio.wait({change}, timeout=None if left == math.inf else left)
-
-    def _refuse_if_closed(self, config: LLMConfig) -> None:
-        if self._closed:
-            raise PoolClosedError(f"{config.model_name!r} cannot be had: the pool is closed. Make a new ModelPool.")
-
-
-class _Caller:
-    """One who waits for the answer to a lease: None is yes. Its time runs while it waits for its turn."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
-        self.limit = limit
-        self.answer: asyncio.Future[LLMError | None] = loop.create_future()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start_timer(self, expire: Callable[[Lease], None], lease: Lease) -> None:
-        self.stop_timer()
-        if self.limit != math.inf:
-            self._timer = self.answer.get_loop().call_later(self.limit, expire, lease)
-
-    def stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
 
 def _held_by_this_task() -> tuple[Lease, ...]:
     return tuple(lease for lease in _HOLDING.get() if lease.state == "held")
-
-
-def _resolve(future: asyncio.Future[Answer], answer: Answer) -> bool:
-    """Set a future's result, unless nobody can hear it: it was cancelled, or its loop is closed."""
-    if future.done() or future.get_loop().is_closed():
-        return False
-    future.set_result(answer)
-    return True
 
 
 def _check_whole(field: str, value: object) -> None:
