@@ -153,7 +153,7 @@ def reconstructed(case: Case, template: ChatTemplate, syntax: CallSyntax, reply:
         rendered = template.render([*messages, turn], tools=tools, add_generation_prompt=False, **variables).text
     except TemplateError:
         return False
-    return rendered.startswith(prompt + case["input"].strip())
+    return rendered.startswith(prompt) and rendered[len(prompt) :].lstrip().startswith(case["input"].strip())
 
 
 def constraint_accepts(case: Case, syntax: CallSyntax) -> bool | None:

@@ -67,6 +67,8 @@ class CallSyntax:
             that `type_words` gives: ``" string="{type}">``.
         parameter_close: after a value: ``\n</parameter>\n``. ``{key}`` in it stands for the key: ``</{key}>``.
         type_words: (JSON type, word) for ``{type}``: ``(("string", "true"), ("integer", "false"))``.
+        item_key: where objects and lists are written as parameters within the parameter, the key of a list's item:
+            ``item``. Empty where they are written as JSON.
         raw_strings: string values stand bare (``<arg_value>Paris</arg_value>``), all others as JSON. False where
             strings are written as JSON too.
         reasoning_open: ``<think>\n``. Empty where the model marks no reasoning.
@@ -110,6 +112,7 @@ class CallSyntax:
     key_close: str = ""
     parameter_close: str = ""
     type_words: tuple[tuple[str, str], ...] = ()
+    item_key: str = ""
     raw_strings: bool = True
 
     reasoning_open: str = ""

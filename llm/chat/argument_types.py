@@ -47,23 +47,62 @@ class ArgumentTypes:
 
     def value(self, name: str, key: str, text: str) -> Any:
         """The value of an argument that was written as `text`; the text itself where it fits no other type."""
-        types = self._types(name, key)
-        if types == {"string"}:
-            return text
-        try:
-            value = read_value(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return text
-        if not types:
-            return text if isinstance(value, str) else value
-        return value if any(_fits(value, type_name) for type_name in types) else text
+        return _typed(text, self._types(name, key))
+
+    def nested_value(self, name: str, key: str, element: Any, item_key: str) -> Any:
+        """The value of an argument that was written as elements, each typed by its own part of the schema."""
+        root = self._parameters.get(name, {})
+        return _element_value(element, _property(root, key), root, item_key)
 
     def _types(self, name: str, key: str) -> set[str]:
         """Names of the types that the schema allows; none where it does not say."""
         root = self._parameters.get(name, {})
-        properties = root.get("properties")
-        schema = properties.get(key) if isinstance(properties, Mapping) else None
-        return _schema_types(schema, root, _MAX_REFERENCES)
+        return _schema_types(_property(root, key), root, _MAX_REFERENCES)
+
+
+def _typed(text: str, types: set[str]) -> Any:
+    if types == {"string"}:
+        return text
+    try:
+        value = read_value(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+    if not types:
+        return text if isinstance(value, str) else value
+    return value if any(_fits(value, type_name) for type_name in types) else text
+
+
+def _property(schema: Any, key: str) -> Any:
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    return properties.get(key) if isinstance(properties, Mapping) else None
+
+
+def _element_value(element: Any, schema: Any, root: Mapping[str, Any], item_key: str) -> Any:
+    types = _schema_types(schema, root, _MAX_REFERENCES)
+    if isinstance(element, str):
+        return _typed(element, types)
+    options = [option for option in _options(schema, root, _MAX_REFERENCES) if isinstance(option, Mapping)]
+    if all(key == item_key for key, _ in element) and (not types or "array" in types):
+        items = next((option["items"] for option in options if "items" in option), None)
+        return [_element_value(item, items, root, item_key) for _, item in element]
+    properties = {
+        key: next((found for option in options if (found := _property(option, key)) is not None), None)
+        for key, _ in element
+    }
+    return {key: _element_value(item, properties[key], root, item_key) for key, item in element}
+
+
+def _options(schema: Any, root: Mapping[str, Any], depth: int) -> list[Any]:
+    """The schema and those that it is a union of, references followed."""
+    if not isinstance(schema, Mapping) or not depth:
+        return []
+    found: list[Any] = [schema]
+    if isinstance(schema.get("$ref"), str):
+        found += _options(_referred(schema["$ref"], root), root, depth - 1)
+    for union in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(union) or ():
+            found += _options(option, root, depth - 1)
+    return found
 
 
 def _schema_types(schema: Any, root: Mapping[str, Any], depth: int) -> set[str]:

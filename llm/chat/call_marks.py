@@ -214,7 +214,7 @@ def _read_parameters(section: str, name_at: int, number: int, probe: Probe) -> _
         parameter_close=parameter_close,
         raw_strings=raw,
     )
-    return _Call(name_at, end, _with_types(form, probe))
+    return _Call(name_at, end, _with_item_key(_with_types(form, probe), probe))
 
 
 def _matched(parameter_close: str, section: str, value_at: int, raw: bool) -> int:
@@ -254,6 +254,14 @@ def _with_types(form: CallSyntax, probe: Probe) -> CallSyntax:
     if not all(re.fullmatch(r"\w+", word) for _, word in words):
         return form
     return replace(form, key_close=reference[:start] + "{type}" + reference[len(reference) - end :], type_words=words)
+
+
+def _with_item_key(form: CallSyntax, probe: Probe) -> CallSyntax:
+    """The form with the key of a list's items, where the template writes a list as parameters within a parameter."""
+    text = probe.calls(arguments={KEYS[0]: ["zqitem"]}) or ""
+    opening, key_close = re.escape(form.parameter_open.strip()), re.escape(form.key_close.strip())
+    found = re.search(rf"{KEYS[0]}{key_close}\s*{opening}(\w+){key_close}\s*zqitem", text)
+    return replace(form, item_key=found[1]) if found else form
 
 
 def _with_index(first: CallSyntax, second: CallSyntax) -> CallSyntax:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..base.call_syntax import CallSyntax
 from .argument_types import ArgumentTypes
+from .elements import read_elements
 from .literals import read_value
 from .reader import Reader, Reading
 from .reply_event import EventKind, ReplyEvent
@@ -62,6 +63,14 @@ class CallReader:
         self._clear()
         self._begin(name)
         return (yield from self._values.json(self._argument)) and self._complete(False)
+
+    def snapshot(self) -> tuple[int, frozenset[str]]:
+        """What `restore` needs to forget the calls read from here on."""
+        return self._index, frozenset(self._ids)
+
+    def restore(self, snapshot: tuple[int, frozenset[str]]) -> None:
+        """Forget the calls read since the snapshot."""
+        self._index, self._ids = snapshot[0], set(snapshot[1])
 
     def abandon(self) -> bool:
         """Tell that the call under way will not be completed. True where the reply just ended in it."""
@@ -223,7 +232,8 @@ class CallReader:
             return False
         self._begin(name)
         keys: list[str] = []
-        while (yield from reader.skip(syntax.parameter_open)):
+        # A closing marker may begin as an opening one does, so it is asked for first.
+        while not (yield from self._at(syntax.call_close)) and (yield from reader.skip(syntax.parameter_open)):
             key = yield from self._word(syntax.key_close.replace("{type}", ""))
             word = yield from self._key_close(syntax.key_close)
             if not key or word is None:
@@ -234,6 +244,9 @@ class CallReader:
                 return False
         self._argument("}" if keys else "{}")
         return True
+
+    def _at(self, mark: str) -> Reading[bool]:
+        return bool(mark.strip()) and (yield from self._reader.find(mark)) >= 0
 
     def _key_close(self, mark: str) -> Reading[str | None]:
         """Read what stands between key and value; returns the word for the value's type."""
@@ -263,7 +276,12 @@ class CallReader:
         if not (yield from self._values.until(close, self._follows, parts.append)):
             return False
         text = "".join(parts)
-        value = self._types.value(name, key, text) if syntax.raw_strings and not written_as else _loaded(text, text)
+        if syntax.item_key:
+            value = self._types.nested_value(name, key, read_elements(text, syntax), syntax.item_key)
+        elif syntax.raw_strings and not written_as:
+            value = self._types.value(name, key, text)
+        else:
+            value = _loaded(text, text)
         self._argument(json.dumps(value, ensure_ascii=False))
         return True
 

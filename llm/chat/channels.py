@@ -55,7 +55,7 @@ class ChannelReader:
             addressee, name = self._addressee(header)
             if addressee == "self":
                 self._output.reasoning_follows()
-                self._output.mark(header)
+                self._in_text(header)
             yield from self._body(addressee, name)
 
     def _header(self) -> Reading[str | None]:
@@ -111,12 +111,17 @@ class ChannelReader:
                 if end != self._start:
                     reader.take(len(end))
                     if addressee == "self":
-                        output.mark(end)
+                        self._in_text(end)
                 output.said = False
                 return
             if reader.closed:
                 return
             yield
+
+    def _in_text(self, mark: str) -> None:
+        """A marker of reasoning is told where the reasoning stays in the text."""
+        if not self._output.separates_reasoning:
+            self._output.think(mark)
 
 
 def _first(text: str, marks: tuple[str, ...]) -> tuple[int, str]:

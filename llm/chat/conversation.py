@@ -161,8 +161,6 @@ def _join_users(entries: list[Entry]) -> list[Entry]:
 
 def _fitted(entry: Entry, traits: Traits) -> Entry:
     fitted = {key: value for key, value in entry.items() if key != "reasoning"}
-    if "reasoning" in entry:
-        fitted[traits.reasoning_key] = entry["reasoning"]
     if not traits.any_id and fitted.get("tool_call_id"):
         fitted["tool_call_id"] = _short_id(fitted["tool_call_id"])
     if "tool_calls" in entry:
@@ -171,6 +169,11 @@ def _fitted(entry: Entry, traits: Traits) -> Entry:
             fitted["content"] = None if traits.empty_content == "none" else ""
             if traits.empty_content == "missing":
                 del fitted["content"]
+    if "reasoning" in entry and traits.reasoning_key == "content":
+        text = [{"type": "text", "text": entry["content"]}] if entry["content"] else []
+        fitted["content"] = [{"type": "thinking", "thinking": entry["reasoning"]}, *text]
+    elif "reasoning" in entry:
+        fitted[traits.reasoning_key] = entry["reasoning"]
     return fitted
 
 

@@ -68,7 +68,10 @@ def split_between(text: str, *, before: str, after: str) -> tuple[str, str, str]
     if len(text) - earliest == len(before) and earliest in _word_starts(text):
         start = earliest
     elif earliest <= latest:
-        start = max((at for at in starts if earliest <= at <= latest), default=latest)
+        fitting = [at for at in _word_starts(text) if earliest <= at <= latest and re.search(r"\w", text[at:])]
+        # Opening and closing markers of one family begin alike; failing that, any marker will do.
+        alike = [at for at in fitting if text[at] == text.strip()[:1]]
+        start = max(alike or [at for at in fitting if at in starts], default=latest)
     else:
         start = min((at for at in starts if at >= earliest), default=len(text))
     closing = text[:start] if start <= latest else common_start(text[:start], after)

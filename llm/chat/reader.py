@@ -28,23 +28,22 @@ class Reader:
     def __init__(self) -> None:
         self.text = ""
         self.closed = False
-        self._kept: list[str] | None = None
+        self._kept: list[list[str]] = []
 
     def take(self, size: int) -> str:
         """Read that many characters."""
         taken, self.text = self.text[:size], self.text[size:]
-        if self._kept is not None:
-            self._kept.append(taken)
+        for kept in self._kept:
+            kept.append(taken)
         return taken
 
     def keep(self) -> None:
-        """From here on, remember what is read."""
-        self._kept = []
+        """From here on, remember what is read, until the matching `kept`."""
+        self._kept.append([])
 
     def kept(self) -> str:
-        """What was read since `keep`, which is then forgotten."""
-        kept, self._kept = "".join(self._kept or ()), None
-        return kept
+        """What was read since the matching `keep`."""
+        return "".join(self._kept.pop())
 
     def more(self, size: int) -> Reading[bool]:
         """Wait until there are that many characters; False where the text ends before."""

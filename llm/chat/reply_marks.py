@@ -170,6 +170,7 @@ def _turn_end(after: str, called: str) -> str:
     end = ""
     for token in cut(after):
         end += token
-        if re.search(_MARKER, end) and end.strip() not in body:
+        # Where one marker alone does not tell, the next one completes it: <|close|>message<|sep|>.
+        if re.fullmatch(_MARKER, token) and end.strip() not in body:
             return end
     return end

@@ -31,6 +31,11 @@ class ReplyOutput:
         self._separate = separate_reasoning
         self._fence = CodeFence() if json_reply else None
         self._space: list[str] = []
+        self._withheld: int | None = None
+
+    @property
+    def separates_reasoning(self) -> bool:
+        return self._separate
 
     def say(self, text: str) -> None:
         """Text of the reply."""
@@ -48,11 +53,6 @@ class ReplyOutput:
         """Reasoning."""
         if text:
             self.events.append(ReplyEvent("reasoning" if self._separate else "text", text))
-
-    def mark(self, text: str) -> None:
-        """A marker around reasoning, which is told only where reasoning stays in the text."""
-        if not self._separate:
-            self.events.append(ReplyEvent("text", text))
 
     def call_follows(self) -> None:
         """The white space that waits belongs to a call."""
@@ -72,14 +72,29 @@ class ReplyOutput:
             self.events.append(ReplyEvent("text", "".join(self._space)))
         self._space.clear()
 
+    def withhold(self) -> None:
+        """Keep back what is told from here on, until it is released or discarded."""
+        self._withheld = len(self.events)
+
+    def release(self) -> None:
+        """What was kept back holds."""
+        self._withheld = None
+
+    def discard(self) -> None:
+        """What was kept back was never told."""
+        del self.events[self._withheld :]
+        self._withheld = None
+
     def fetch(self) -> list[ReplyEvent]:
         """The events since the last fetch, those that go on each other as one."""
+        end = len(self.events) if self._withheld is None else self._withheld
         joined: list[ReplyEvent] = []
-        for event in self.events:
+        for event in self.events[:end]:
             last = joined[-1] if joined else None
             if last and event.kind in ("text", "reasoning", "arguments") and last.kind == event.kind:
                 joined[-1] = replace(last, text=last.text + event.text)
             else:
                 joined.append(event)
-        self.events.clear()
+        del self.events[:end]
+        self._withheld = None if self._withheld is None else 0
         return joined

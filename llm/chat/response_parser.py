@@ -24,7 +24,7 @@ _PIECE = 256
 # What models write that were tuned to reason after their template was made.
 _USUAL_REASONING = "<think>"
 
-_MarkKind = Literal["reasoning", "message", "section", "call", "skip"]
+_MarkKind = Literal["reasoning", "stray", "message", "section", "call", "bare", "skip"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class ResponseParser:
         else:
             self._reading = self._reply(reasoning_open)
         self._ended = False
+        self._lost = ""
+        self._partial = False
         if not reasoning_open:
             self._reader.text = syntax.prefill
 
@@ -103,19 +105,30 @@ class ResponseParser:
             self._output.end()
 
     def _all_marks(self) -> list[_Mark]:
+        """Every marker, the longest first, so that the one that says most is tried first."""
         syntax = self._syntax
-        marks = [_Mark(self._opening, "reasoning"), _Mark(syntax.message_open, "message")]
+        marks = [
+            _Mark(self._opening, "reasoning"),
+            _Mark(self._closing, "stray"),
+            _Mark(syntax.message_open, "message"),
+        ]
         if self._types:
-            marks.append(_Mark(syntax.section_open, "section"))
-            marks += [_Mark(text, "call") for text in (syntax.call_open, self._inner)]
+            marks += self._call_marks()
         skipped = [syntax.content_open, syntax.content_close, syntax.turn_end]
         marks += [_Mark(text, "skip") for text in skipped if re.search(r"[<>\[]", text)]
+        return sorted((mark for mark in marks if mark.text.strip()), key=lambda mark: -len(mark.text))
+
+    def _call_marks(self) -> list[_Mark]:
+        syntax = self._syntax
+        marks = [
+            _Mark(syntax.section_open, "section"),
+            *(_Mark(text, "call") for text in (syntax.call_open, self._inner)),
+        ]
         return [mark for mark in marks if mark.text.strip()]
 
     def _reply(self, reasoning_open: bool) -> Reading[None]:
         if reasoning_open:
-            self._output.mark(self._opening)
-            yield from self._reasoning()
+            yield from self._reasoning(self._syntax.reasoning_open, prefilled=True)
         yield from self._bare_calls()
         while (candidates := (yield from self._text())) is not None:
             yield from self._marked(candidates)
@@ -127,7 +140,7 @@ class ResponseParser:
             found = self._search.search(reader.text)
             if found is not None:
                 self._output.say(reader.take(found.start()))
-                return [mark for mark in self._marks if reader.text.startswith(mark.first)]
+                return [mark for mark in self._marks if _may_begin(reader.text, mark.first)]
             held = 0 if reader.closed else held_back(reader.text, self._firsts)
             self._output.say(reader.take(len(reader.text) - held))
             if reader.closed:
@@ -137,22 +150,20 @@ class ResponseParser:
     def _marked(self, candidates: list[_Mark]) -> Reading[None]:
         """What begins here, if one of the candidates does; else the first character is text."""
         reader, output = self._reader, self._output
+        begun = output.said or output.called
         for mark in candidates:
-            if mark.kind == "reasoning" and (output.said or output.called):
+            if mark.kind in ("reasoning", "stray") and begun and not _is_control(mark.text):
                 continue
             end = yield from reader.find(mark.text)
             if end < 0:
                 continue
             if mark.kind in ("section", "call"):
-                reader.keep()
-                reader.take(end)
-                yield from self._call_section(in_section=mark.kind == "section")
+                yield from self._call_section(mark, end)
                 return
             opening = reader.take(end)
             if mark.kind == "reasoning":
                 output.reasoning_follows()
-                output.mark(opening)
-                yield from self._reasoning()
+                yield from self._reasoning(opening, prefilled=False)
             elif mark.kind == "message":
                 output.said = False
             elif mark.text[-1:].isspace():
@@ -160,35 +171,72 @@ class ResponseParser:
             return
         output.say(reader.take(1))
 
-    def _reasoning(self) -> Reading[None]:
-        """Reasoning up to what closes it, or to the end. The marker of a call in it is part of it."""
+    # Reasoning.
+
+    def _reasoning(self, opening: str, *, prefilled: bool) -> Reading[None]:
+        """Reasoning up to what closes it, or to the end."""
         reader, output = self._reader, self._output
         closes = [mark for mark in (self._closing, self._syntax.content_open.strip()) if mark]
-        firsts = tuple(mark.split()[0] for mark in closes)
+        calls = self._call_marks() if self._types else []
+        firsts = tuple({mark.split()[0] for mark in closes} | {mark.first for mark in calls})
         search = _any_of(firsts)
-        yield from reader.skip_space("\n")
-        space: list[str] = []
+        thoughts = _Thoughts(output, opening)
+        if prefilled and not re.search(r"[<>\[\]]", opening):
+            thoughts.add(opening)  # Words that the prompt puts into the model's mouth.
+        elif output.separates_reasoning:
+            yield from reader.skip_space("\n")
         while True:
             found = search.search(reader.text)
             held = 0 if found or reader.closed else held_back(reader.text, firsts)
-            text = reader.take(found.start() if found else len(reader.text) - held)
-            thought = text.rstrip()
-            if thought:
-                output.think("".join(space) + thought)
-                space.clear()
-            space.append(text[len(thought) :])
+            thoughts.add(reader.take(found.start() if found else len(reader.text) - held))
             if found is None:
                 if reader.closed:
                     return
                 yield
                 continue
-            for mark in closes:
-                end = yield from reader.find(mark)
+            for close in closes:
+                end = yield from reader.find(close)
                 if end >= 0:
-                    output.mark(reader.take(end))
-                    yield from reader.skip_space()
+                    thoughts.close(reader.take(end))
+                    if output.separates_reasoning:
+                        yield from reader.skip_space()
                     return
-            space.append(reader.take(1))
+            for mark in calls:
+                end = yield from reader.find(mark.text)
+                if end >= 0:
+                    if prefilled and not thoughts.any:
+                        return  # The model has nothing to think about; it calls at once.
+                    if (yield from self._calls_end_reply(mark, end)):
+                        return
+                    thoughts.add(self._lost)
+                    break
+            else:
+                thoughts.add(reader.take(1))
+
+    def _calls_end_reply(self, mark: _Mark, size: int) -> Reading[bool]:
+        """Calls within reasoning count where the reply ends with them: the model forgot to close its reasoning.
+
+        Where it goes on, it only thought of them; `_lost` is then what it wrote.
+        """
+        reader, output = self._reader, self._output
+        output.withhold()
+        snapshot = self._calls.snapshot()
+        reader.keep()
+        reader.take(size)
+        read = (yield from self._read_calls(mark)) > 0
+        yield from reader.skip_space()
+        if read and self._syntax.turn_end.strip():
+            yield from reader.skip(self._syntax.turn_end)
+        yield from reader.skip_space()
+        if read and not self._lost and not (yield from reader.peek()):
+            reader.kept()
+            output.release()
+            output.call_follows()
+            return True
+        self._lost = reader.kept()
+        self._calls.restore(snapshot)
+        output.discard()
+        return False
 
     # Calls.
 
@@ -201,45 +249,58 @@ class ResponseParser:
             reader.keep()
             yield from reader.skip_space()
             first = yield from reader.peek()
+            space = reader.kept()
             if not first or first != (syntax.list_open.strip() or "{")[0]:
-                self._output.say(reader.kept())
+                self._output.say(space)
                 return
-            if not (yield from self._call_section(in_section=False, bare=True)):
+            if not (yield from self._call_section(_Mark("", "bare"), 0, space)):
                 return
 
-    def _call_section(self, *, in_section: bool, bare: bool = False) -> Reading[bool]:
-        """Calls after their opening marker. What is none becomes text; True where the first was one."""
-        reader, syntax = self._reader, self._syntax
-        read = True
-        if in_section or bare:
-            if syntax.list_open.strip():
-                read = yield from reader.skip(syntax.list_open)
-            elif syntax.call_open.strip():
-                read = yield from self._skip_call_open()
-        count = 0
-        while read:
-            yield from reader.skip_space()
-            read = yield from self._calls.read(strict=bare)
-            if read:
-                count += 1
-                self._output.call_follows()
-                reader.keep()
-                if not (yield from self._next_call(in_section)):
-                    reader.kept()
-                    return True
-        self._give_up()
-        return count > 0
-
-    def _give_up(self) -> None:
-        """The call that was begun is none, or will not be completed."""
-        partial = self._calls.abandon()
-        text = self._reader.kept()
-        if partial:
+    def _call_section(self, mark: _Mark, size: int, before: str = "") -> Reading[bool]:
+        """Calls from a marker of that size on. What is none becomes text; True where all were calls."""
+        self._reader.keep()
+        self._reader.take(size)
+        marker = self._reader.kept()
+        count = yield from self._read_calls(mark)
+        if count or self._partial:
             self._output.call_follows()
         else:
-            self._output.say(text)
+            self._lost = before + marker + self._lost
+        self._output.say(self._lost)
+        return count > 0 and not self._lost
 
-    def _next_call(self, in_section: bool) -> Reading[bool]:
+    def _read_calls(self, mark: _Mark) -> Reading[int]:
+        """Read calls behind their opening marker and tell how many there were.
+
+        What was read behind the last of them and is no call is then in `_lost`, unless the reply ended in it.
+        """
+        reader, syntax, bare = self._reader, self._syntax, mark.kind == "bare"
+        reader.keep()
+        self._lost, self._partial = "", False
+        more = True
+        if mark.kind != "call":
+            if syntax.list_open.strip():
+                more = yield from reader.skip(syntax.list_open)
+            elif syntax.call_open.strip():
+                more = yield from self._skip_call_open()
+        count = 0
+        while more:
+            yield from reader.skip_space()
+            if not (yield from self._calls.read(strict=bare)):
+                break
+            count += 1
+            self._output.call_follows()
+            reader.kept()
+            reader.keep()
+            if not (yield from self._next_call(mark)):
+                reader.kept()
+                return count
+        self._partial = self._calls.abandon()
+        read = reader.kept()
+        self._lost = "" if self._partial else read
+        return count
+
+    def _next_call(self, mark: _Mark) -> Reading[bool]:
         """Read what stands between two calls; False where no further call follows."""
         reader, syntax = self._reader, self._syntax
         if syntax.list_open.strip():
@@ -253,7 +314,7 @@ class ResponseParser:
             return False
         if not syntax.call_open.strip():
             yield from reader.skip_space()
-            return in_section and (yield from reader.peek()) == "{"
+            return mark.kind == "section" and (yield from reader.peek()) == "{"
         after = yield from reader.find(syntax.call_separator)
         if after > 0 and (yield from reader.find(syntax.call_open, after)) >= 0:
             reader.take(after)
@@ -265,6 +326,30 @@ class ResponseParser:
         return bool(self._inner) and (yield from self._reader.skip(self._inner))
 
 
+class _Thoughts:
+    """Reasoning on its way out: by itself, without the white space at its ends, or in the text, as it is."""
+
+    def __init__(self, output: ReplyOutput, opening: str) -> None:
+        self._output = output
+        self._opening = opening
+        self._space: list[str] = []
+        self.any = False
+
+    def add(self, text: str) -> None:
+        thought = text.rstrip()
+        if thought:
+            if not self.any and not self._output.separates_reasoning:
+                self._space.insert(0, self._opening)
+            self._output.think("".join(self._space) + thought)
+            self._space.clear()
+            self.any = True
+        self._space.append(text[len(thought) :])
+
+    def close(self, mark: str) -> None:
+        if self.any and not self._output.separates_reasoning:
+            self._output.think("".join(self._space) + mark)
+
+
 def _inner_mark(syntax: CallSyntax) -> str:
     """The last tag of a call's opening, where it has several: some models leave out the ones before it."""
     words = syntax.call_open.split()
@@ -273,3 +358,12 @@ def _inner_mark(syntax: CallSyntax) -> str:
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))))
+
+
+def _may_begin(text: str, word: str) -> bool:
+    return text.startswith(word) or word.startswith(text)
+
+
+def _is_control(mark: str) -> bool:
+    """Whether a marker cannot be mistaken for something that a reply speaks of."""
+    return re.search(r"<\||\|>|\uff5c|\[/?[A-Z_]+\]", mark) is not None

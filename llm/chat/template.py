@@ -164,8 +164,8 @@ class ChatTemplate:
 
 
 def _covered_entry(cover: Cover, entry: dict[str, Any]) -> dict[str, Any]:
-    # A call holds words that templates compare ("function"), which must stay even where a control text contains them.
-    return {key: cover.covered(value, whole=key in ("content", "reasoning")) for key, value in entry.items()}
+    # Calls and parts hold words that templates compare ("function"): they stay even where a control text contains them.
+    return {key: cover.covered(value, whole=isinstance(value, str)) for key, value in entry.items()}
 
 
 def _brief(exc: Exception) -> str:

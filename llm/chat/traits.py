@@ -7,6 +7,7 @@ takes it. A template that refuses, fails or leaves the words out does not.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
@@ -32,7 +33,8 @@ class Traits:
         arguments: the form in which it takes a call's arguments.
         empty_content: what it takes as the content of a message that has calls and no text.
         any_id: it takes ids of calls as they are. Where not, they become nine letters and digits.
-        reasoning_key: the key under which it reads an assistant's reasoning.
+        reasoning_key: the key under which it reads an assistant's reasoning; ``content`` where it wants reasoning and
+            text as a list of parts.
     """
 
     system: bool = True
@@ -50,7 +52,7 @@ _USER = {"role": "user", "content": "zquser"}
 _TOOL = {"name": "zqtool", "description": "zqabout", "parameters": {"type": "object", "properties": {}}}
 _ARGUMENTS = {"zqkey": "zqvalue"}
 _LONG_ID = "call_zq0123456789"
-_REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
+_REASONING_KEYS = ("reasoning_content", "thinking", "reasoning", "content")
 
 
 def find_traits(attempt: Attempt) -> Traits:
@@ -71,7 +73,8 @@ def _reasoning_trait(attempt: Attempt, traits: Traits) -> Traits:
         trial = replace(traits, reasoning_key=key)
         answer = _calls(1)[1] if with_call else {"role": "assistant", "content": "zqanswer"}
         text = attempt([_USER, {**answer, "reasoning": "zqreason"}], trial, [_TOOL] if with_call else None)
-        if text is not None and "zqreason" in text:
+        # A template that knows nothing of parts prints the list as it is, with the names of the types.
+        if text is not None and "zqreason" in text and not re.search("['\"]thinking['\"]", text):
             return trial
     return traits
 
