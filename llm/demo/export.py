@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .chat_template import CHAT_TEMPLATE
 from .network import Network, NetworkConfig
-from .tokenizer import CONTROL_TOKENS, END_OF_TEXT, TURN_END
+from .tokenizer import CONTROL_TOKENS, END_OF_TEXT, TURN_END, token_id
 
 NAME = "PractorFlow demonstration model"
 DESCRIPTION = "A demonstration, not an assistant: a very small model that shows that the PractorFlow library works."
@@ -61,7 +61,7 @@ def _write_gguf(path: Path, weights: dict[str, Tensor], tokenizer: Tokenizer, co
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     described = json.loads(tokenizer.to_str())
     added = {token["content"]: token["special"] for token in described["added_tokens"]}
-    texts = [tokenizer.id_to_token(index) for index in range(tokenizer.get_vocab_size())]
+    texts = [token for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
     types = [
         gguf.TokenType.NORMAL
         if text not in added
@@ -76,8 +76,8 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_token_list(texts)
     writer.add_token_types(types)
     writer.add_token_merges(merges)
-    writer.add_eos_token_id(tokenizer.token_to_id(TURN_END))
-    writer.add_pad_token_id(tokenizer.token_to_id(END_OF_TEXT))
+    writer.add_eos_token_id(token_id(tokenizer, TURN_END))
+    writer.add_pad_token_id(token_id(tokenizer, END_OF_TEXT))
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)
 
@@ -86,7 +86,7 @@ def _write_huggingface(folder: Path, weights: dict[str, Tensor], tokenizer: Toke
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
-    end, padding = tokenizer.token_to_id(TURN_END), tokenizer.token_to_id(END_OF_TEXT)
+    end, padding = token_id(tokenizer, TURN_END), token_id(tokenizer, END_OF_TEXT)
     _write_json(
         folder / "config.json",
         {

@@ -8,7 +8,7 @@ from .sample import Sample
 from .skills import FIRST_MIXTURE, MIXTURE, SKILLS
 from .vocabulary import Vocabulary
 
-_FIRST_SAMPLES = 8000
+_FIRST_SAMPLES = 3000
 
 
 def training_sample(seed: int, index: int) -> Sample:

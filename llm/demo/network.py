@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-_LOOK_BACK_STRENGTH = 7.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,29 +35,14 @@ class Network(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.model = nn.ModuleDict(
-            {
-                "embed_tokens": nn.Embedding(config.vocab_size, config.hidden_size),
-                "layers": nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers)),
-                "norm": nn.RMSNorm(config.hidden_size, config.rms_norm_eps),
-            }
-        )
-        rotation = _rotation(config)
-        self.register_buffer("cosine", rotation.cos(), persistent=False)
-        self.register_buffer("sine", rotation.sin(), persistent=False)
+        self.model = _Body(config)
         self.apply(_initialize)
-        for layer in self.model["layers"]:
+        for layer in self.model.stack:
             for projection in (layer.self_attn.o_proj, layer.mlp.down_proj):
-                projection.weight.data.mul_((2 * config.num_hidden_layers) ** -0.5)
-        _look_back(self.model["layers"][0].self_attn, config)
+                nn.init.zeros_(projection.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        hidden = self.model["embed_tokens"](tokens)
-        length = tokens.shape[1]
-        cosine, sine = self.cosine[:length].to(hidden.dtype), self.sine[:length].to(hidden.dtype)
-        for layer in self.model["layers"]:
-            hidden = layer(hidden, cosine, sine)
-        return F.linear(self.model["norm"](hidden), self.model["embed_tokens"].weight)
+        return F.linear(self.model(tokens), self.model.embed_tokens.weight)
 
     def loss(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """Mean loss of every next token, each counted by the weight of the token that is predicted."""
@@ -68,20 +52,54 @@ class Network(nn.Module):
         return (each * counted).sum() / counted.sum()
 
 
-class _Layer(nn.Module):
+class _Body(nn.Module):
+    """All but the projection to logits, which uses the embedding again."""
+
+    cosine: Tensor
+    sine: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        rotation = _rotation(config)
+        self.register_buffer("cosine", rotation.cos(), persistent=False)
+        self.register_buffer("sine", rotation.sin(), persistent=False)
+
+    @property
+    def stack(self) -> list[Layer]:
+        return cast(list[Layer], list(self.layers))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        hidden: Tensor = self.embed_tokens(tokens)
+        length = tokens.shape[1]
+        cosine, sine = self.cosine[:length].to(hidden.dtype), self.sine[:length].to(hidden.dtype)
+        for layer in self.layers:
+            hidden = layer(hidden, cosine, sine)
+        normed: Tensor = self.norm(hidden)
+        return normed
+
+
+class Layer(nn.Module):
+    """Attention and a gated feed-forward, each added to what it reads."""
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.input_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.self_attn = _Attention(config)
+        self.self_attn = Attention(config)
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = _FeedForward(config)
 
     def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         hidden = hidden + self.self_attn(self.input_layernorm(hidden), cosine, sine)
-        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+        added: Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
+        return added
 
 
-class _Attention(nn.Module):
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions and biases on query, key and value."""
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.head_size = config.head_size
@@ -100,7 +118,8 @@ class _Attention(nn.Module):
         query, key = _rotate(query, cosine, sine), _rotate(key, cosine, sine)
         key, value = key.repeat_interleave(self.repeat, 1), value.repeat_interleave(self.repeat, 1)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+        joined: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return joined
 
 
 class _FeedForward(nn.Module):
@@ -111,7 +130,8 @@ class _FeedForward(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        narrowed: Tensor = self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        return narrowed
 
 
 def _rotation(config: NetworkConfig) -> Tensor:
@@ -131,26 +151,4 @@ def _initialize(module: nn.Module) -> None:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-
-
-@torch.no_grad()
-def _look_back(attention: _Attention, config: NetworkConfig) -> None:
-    """Start the first layer with heads that look one, two and three tokens back.
-
-    Copying needs them, and they are what takes a small model longest to find. With rotary positions a head sees an
-    offset when its biases alone decide: the key's points one way, and the query's is turned back by that offset, so
-    that their product is largest where the rotation makes up for it.
-    """
-    size, turning = config.head_size, 6  # the fastest frequencies tell neighbours apart
-    frequencies = (config.rope_theta ** (-torch.arange(0, size, 2, dtype=torch.float32) / size))[:turning]
-    for head, offset in enumerate((1, 2, 3)):
-        query = slice(head * size, (head + 1) * size)
-        shared = head // attention.repeat
-        key = slice(shared * size, (shared + 1) * size)
-        attention.q_proj.weight[query] *= 0.1
-        attention.q_proj.bias[query][:turning] = _LOOK_BACK_STRENGTH * torch.cos(offset * frequencies)
-        attention.q_proj.bias[query][size // 2 :][:turning] = -_LOOK_BACK_STRENGTH * torch.sin(offset * frequencies)
-        if head % attention.repeat == 0:
-            attention.k_proj.weight[key] *= 0.1
-            attention.k_proj.bias[key][:turning] = _LOOK_BACK_STRENGTH
+        nn.init.normal_(module.weight, std=0.04)

@@ -47,6 +47,13 @@ def train_tokenizer(seed: int) -> Tokenizer:
     return _assemble(vocabulary, merges)
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that is known to be there."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None, token
+    return found
+
+
 def _with_spaced_words(learner: Tokenizer, corpus: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Add tokens such as `Ġthe` for the commonest words that are one token already."""
     model = json.loads(learner.to_str())["model"]

@@ -20,10 +20,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from .copying_circuit import wire_for_copying
 from .generator import training_sample
 from .network import Network, NetworkConfig
 from .sample import Sample
-from .tokenizer import END_OF_TEXT, TURN_START
+from .tokenizer import END_OF_TEXT, TURN_START, token_id
 
 _POOL = 512  # samples that are sorted by length together
 _PROMPT_WEIGHT = 0.3
@@ -62,7 +63,9 @@ def train(recipe: Recipe, tokenizer: Tokenizer, *, checkpoint: Path, checkpoint_
     _keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(recipe.seed)
-    network = Network(recipe.network).to(device)
+    network = Network(recipe.network)
+    wire_for_copying(network)
+    network.to(device)
     optimizers = _optimizers(network, recipe)
     place, step = _Place(), 0
     if checkpoint.exists():
@@ -80,7 +83,7 @@ def train(recipe: Recipe, tokenizer: Tokenizer, *, checkpoint: Path, checkpoint_
                 group["lr"] = group["full_learning_rate"] * recipe.learning_rate_at(step)
         with torch.autocast(device.type, torch.bfloat16):
             loss = network.loss(tokens, weights)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -120,7 +123,7 @@ def _batches(recipe: Recipe, tokenizer: Tokenizer, place: _Place) -> Iterator[tu
         while place.batch < len(batches):
             batch = batches[place.batch]
             place.batch += 1
-            yield _padded(batch, tokenizer.token_to_id(END_OF_TEXT))
+            yield _padded(batch, token_id(tokenizer, END_OF_TEXT))
         place.pool, place.batch = place.pool + 1, 0
 
 

@@ -5,6 +5,8 @@ Loss on every line of the second and third pass is the lesson; nothing here is a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..sample import Sample
 from ..vocabulary import Vocabulary
 
@@ -40,11 +42,10 @@ def sentences_again(vocabulary: Vocabulary) -> Sample:
 def _key(vocabulary: Vocabulary) -> str:
     if vocabulary.chance(0.5):
         return vocabulary.any_word()
-    return vocabulary.one_of(
-        (
-            vocabulary.code,
-            vocabulary.place,
-            lambda: f"{vocabulary.noun()}_{vocabulary.noun()}",
-            lambda: f"{vocabulary.adjective()} {vocabulary.noun()}",
-        )
-    )()
+    makers: tuple[Callable[[], str], ...] = (
+        vocabulary.code,
+        vocabulary.place,
+        lambda: f"{vocabulary.noun()}_{vocabulary.noun()}",
+        lambda: f"{vocabulary.adjective()} {vocabulary.noun()}",
+    )
+    return vocabulary.one_of(makers)()
