@@ -34,6 +34,10 @@ from .exceptions import (
     PoolTimeoutError,
     RequestError,
     SchemaError,
+    SessionChangedError,
+    SessionError,
+    SessionNotFoundError,
+    SessionStoreError,
     TemplateError,
 )
 from .llm_config import LLMConfig
@@ -77,6 +81,10 @@ __all__ = [
     "PoolTimeoutError",
     "RequestError",
     "SchemaError",
+    "SessionChangedError",
+    "SessionError",
+    "SessionNotFoundError",
+    "SessionStoreError",
     "StreamChunk",
     "TemplateError",
     "ToolCall",

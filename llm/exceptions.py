@@ -18,12 +18,16 @@
     │   ├── ContextWindowError             the prompt is longer than the context window
     │   ├── TemplateError                  the chat template refused the messages
     │   └── SchemaError                    a JSON schema asks for what cannot be guaranteed
-    └── GenerationError
-        ├── GenerationTimeoutError         the caller's time limit passed
-        ├── GenerationCancelledError       somebody stopped the request or took its model back
-        ├── EngineBusyError                the queue is full
-        ├── EngineClosedError              the model was closed by its owner
-        └── EngineFailedError              the backend broke
+    ├── GenerationError
+    │   ├── GenerationTimeoutError         the caller's time limit passed
+    │   ├── GenerationCancelledError       somebody stopped the request or took its model back
+    │   ├── EngineBusyError                the queue is full
+    │   ├── EngineClosedError              the model was closed by its owner
+    │   └── EngineFailedError              the backend broke
+    └── SessionError
+        ├── SessionNotFoundError           this owner has no such session, or it was deleted
+        ├── SessionChangedError            somebody else continued the session meanwhile
+        └── SessionStoreError              the database cannot be reached, is full, or refused
 
 A message names the identifier or setting and the next step. It never contains a prompt, a document or a reply.
 """
@@ -160,3 +164,19 @@ class EngineClosedError(GenerationError):
 
 class EngineFailedError(GenerationError):
     """The backend broke while computing; the model has to be loaded again."""
+
+
+class SessionError(LLMError):
+    """Something is wrong with a stored conversation or its store."""
+
+
+class SessionNotFoundError(SessionError):
+    """This owner has no such session, or the session no such message."""
+
+
+class SessionChangedError(SessionError):
+    """Somebody else continued the session in the meantime; what was to be added is not stored."""
+
+
+class SessionStoreError(SessionError):
+    """The store cannot be reached, is full, was closed, or refused; nothing of the call was stored."""
