@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .generator import evaluation_samples
+from .real_prose import real_prose_samples
 from .sample import Sample
 from .skills.passages import NOT_FOUND
 
@@ -89,7 +90,20 @@ FIGURES: dict[str, tuple[str, Callable[[Sample, str], bool]]] = {
     "quoted_sentence": ("quoted_sentence", right_value),
     "not_in_documents": ("not_in_documents", says_not_found),
     "json_fields": ("json_fields", right_fields),
+    "real_prose_one": ("real_prose_one", right_value),
+    "real_prose_five": ("real_prose_five", right_value),
 }
+
+# What is not drawn by a seed: the same samples each time.
+FIXED: dict[str, Callable[[], list[Sample]]] = {
+    "real_prose_one": lambda: real_prose_samples(1),
+    "real_prose_five": lambda: real_prose_samples(5),
+}
+
+
+def samples_of(skill: str, *, seed: int, count: int) -> list[Sample]:
+    """`count` samples of a skill that training never saw, or the fixed ones that it has."""
+    return FIXED[skill]() if skill in FIXED else evaluation_samples(seed, skill, count)
 
 
 def evaluate(reply: Reply, *, seed: int, count: int, figures: Iterable[str] = tuple(FIGURES)) -> dict[str, float]:
@@ -102,5 +116,5 @@ def evaluate(reply: Reply, *, seed: int, count: int, figures: Iterable[str] = tu
             texts[skill] = [
                 (sample, reply(sample.rendered_prompt())) for sample in evaluation_samples(seed, skill, count)
             ]
-        shares[figure] = sum(check(sample, text) for sample, text in texts[skill]) / count
+        shares[figure] = sum(check(sample, text) for sample, text in texts[skill]) / len(texts[skill])
     return shares
