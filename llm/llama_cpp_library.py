@@ -27,7 +27,7 @@ _recent_errors: deque[str] = deque(maxlen=4)
 _initialised = threading.Lock()
 
 
-@library.llama_log_callback
+@library.llama_log_callback  # type: ignore[untyped-decorator]
 def _on_message(level: int, text: bytes, _user_data: Any) -> None:
     if level in (_WARNING, _ERROR):
         message = text.decode("utf-8", "replace").strip()

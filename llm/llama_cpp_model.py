@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from .base.call_syntax import CallSyntax
@@ -12,8 +13,8 @@ from .engine.batch_engine import BatchEngine
 from .engine.compute_budget import PROCESS_BUDGET
 from .engine.llama_cpp_executor import LlamaCppExecutor
 from .exceptions import ConfigError, ModelLoadError
-from .grammar.llama_cpp_constraints import llama_cpp_constraints
-from .hub.gguf_header import GGUFHeader, check_gguf
+from .grammar.constraint import GrammarCompiler
+from .hub.gguf_header import GGUFHeader
 from .hub.gguf_memory import estimate_gguf_memory
 from .hub.resolve import resolve_model
 from .llama_cpp_library import initialised_library, repacking_is_safe, take_recent_errors
@@ -31,8 +32,7 @@ GENERIC_TEMPLATE = (
 
 def estimate_memory(config: LLMConfig) -> int:
     """Bytes that `load` will take; see `estimate_gguf_memory` for the formula."""
-    header = check_gguf(resolve_model(config).path)
-    return estimate_gguf_memory(header, n_ctx=config.n_ctx)
+    return estimate_gguf_memory(_find(config)[1], n_ctx=config.n_ctx)
 
 
 def load(config: LLMConfig) -> LlamaCppModel:
@@ -42,8 +42,7 @@ def load(config: LLMConfig) -> LlamaCppModel:
         ModelError: there is none, its file is damaged, or llama.cpp refuses it.
         ConfigError: the device is not there.
     """
-    path = resolve_model(config).path
-    header = check_gguf(path)
+    path, header = _find(config)
     library = initialised_library()
     params = library.llama_model_default_params()
     _choose_device(params, library, config)
@@ -68,8 +67,7 @@ class LlamaCppModel:
         self._library = initialised_library()
         self._weights = weights
         self.memory_bytes = memory_bytes
-        vocabulary = self._library.llama_model_get_vocab(weights)
-        self.tokenizer = LlamaCppTokenizer(vocabulary)
+        self.tokenizer = LlamaCppTokenizer(self._library.llama_model_get_vocab(weights))
         self.template = ChatTemplate(
             header.chat_template or GENERIC_TEMPLATE,
             special_tokens={"bos_token": self.tokenizer.bos_text, "eos_token": self.tokenizer.eos_text},
@@ -88,7 +86,7 @@ class LlamaCppModel:
             ),
             max_concurrency=config.max_concurrency,
             max_queue=config.max_queue,
-            compile_constraint=llama_cpp_constraints(vocabulary, end_tokens=self.tokenizer.end_tokens),
+            compile_constraint=GrammarCompiler(self.tokenizer) if self.tokenizer.end_tokens else None,
             name=f"engine {config.model_name}",
         )
         self.context_window = self.engine.capabilities.window
@@ -100,6 +98,13 @@ class LlamaCppModel:
         weights, self._weights = self._weights, None
         if weights is not None:
             self._library.llama_model_free(weights)
+
+
+def _find(config: LLMConfig) -> tuple[Path, GGUFHeader]:
+    """The file that the configuration names, and what it says about itself."""
+    model = resolve_model(config)
+    assert model.header is not None
+    return model.path, model.header
 
 
 def _choose_device(params: Any, library: Any, config: LLMConfig) -> None:

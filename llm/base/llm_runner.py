@@ -126,6 +126,7 @@ class LLMRunner:
             options.conversation(), tools=options.tools or None, **(options.template_variables or {})
         )
         syntax = model.call_syntax
+        reasoning_open = syntax.reasoning_is_open(rendered.text)
         grammar = None
         if options.constrain and (options.tools or options.response_format is not None):
             grammar = response_grammar(
@@ -134,7 +135,8 @@ class LLMRunner:
                 tool_choice=options.tool_choice,
                 parallel_tool_calls=options.parallel_tool_calls,
                 response_schema=options.response_format,
-                special_tokens=frozenset(model.tokenizer.special_texts),
+                special_tokens=model.tokenizer.special_texts.keys(),
+                reasoning_open=reasoning_open,
             )
         config = self._handle.config
         request = EngineRequest(
@@ -146,7 +148,10 @@ class LLMRunner:
         )
         model.engine.validate(request)
         parser = ResponseParser(
-            syntax, tools=options.tools or (), reasoning_open=syntax.reasoning_is_open(rendered.text)
+            syntax,
+            tools=options.tools or (),
+            reasoning_open=reasoning_open,
+            json_reply=options.response_format is not None,
         )
         return _Prepared(request, parser, (*options.stop_texts, *(config.stop_tokens or ())))
 
