@@ -105,6 +105,24 @@ def test_waiters_of_a_loop_that_was_closed_are_forgotten(loader: FakeLoader, nam
     assert loader.count("load") == 2
 
 
+def test_a_lease_for_a_caller_of_a_closed_loop_is_not_lost(loader: FakeLoader, named: Named) -> None:
+    """Its turn comes when its loop is closed already: the lease ends there and then."""
+    pool = ModelPool(loader=loader)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)  # asyncio complains of the tasks itself
+    held = loop.run_until_complete(pool.acquire(named("a")))
+    unload = pool.unload(named("a"), wait=True)
+    tasks = [loop.create_task(unload), loop.create_task(pool.acquire(named("a")))]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert pool.statistics()["waiting"] == 1
+    unload.close()  # nobody wants the model unloaded any more, so that the one in the queue may have it
+    assert (pool.statistics()["waiting"], pool.statistics()["leases"]) == (0, 1)
+    held.close()
+    assert not any(task.done() for task in tasks)
+    asyncio.run(pool.close())
+
+
 def test_a_second_loop_at_the_same_time_is_refused(loader: FakeLoader, named: Named) -> None:
     """While one loop has a lease, a load or a waiter, another gets an error; afterwards it may have the pool."""
     pool = ModelPool(loader=loader)
