@@ -28,8 +28,12 @@ def template_messages(messages: Iterable[Mapping[str, Any]], traits: Traits) -> 
     entries = [_entry(position, message) for position, message in enumerate(messages)]
     _name_results(entries)
     entries = _system_first(entries, as_role=traits.system)
-    if not traits.parallel:
+    if not traits.calls:
+        entries = [_without_calls(entry) for entry in entries]
+    elif not traits.parallel:
         entries = _one_call_each(entries)
+    if not traits.results:
+        entries = [_as_user(entry) if entry["role"] == "tool" else entry for entry in entries]
     if not traits.repeated_user:
         entries = _join_users(entries)
     return [_fitted(entry, traits) for entry in entries]
@@ -52,6 +56,21 @@ def tool_function(tool: Mapping[str, Any]) -> Entry:
         raise RequestError("A tool has no name. Give each tool a 'name', a 'description' and its 'parameters'.")
     parameters = function.get("parameters") or {"type": "object", "properties": {}}
     return {"name": name, "description": function.get("description") or "", "parameters": parameters}
+
+
+def simplified_tool(tool: Entry) -> Entry:
+    """The same tool with a schema that says less: one type where there was a list of them."""
+    return {**tool, "function": _simplified(tool["function"])}
+
+
+def _simplified(value: Any) -> Any:
+    if isinstance(value, dict):
+        simpler = {key: _simplified(item) for key, item in value.items()}
+        types = value.get("type")
+        if isinstance(types, list):
+            simpler["type"] = next((name for name in types if name != "null"), "string")
+        return simpler
+    return [_simplified(item) for item in value] if isinstance(value, list) else value
 
 
 def _entry(position: int, message: Mapping[str, Any]) -> Entry:
@@ -126,6 +145,22 @@ def _system_first(entries: list[Entry], *, as_role: bool) -> list[Entry]:
     if rest and rest[0]["role"] == "user":
         return [{"role": "user", "content": f"{system}\n\n{rest[0]['content']}"}, *rest[1:]]
     return [{"role": "user", "content": system}, *rest]
+
+
+def _without_calls(entry: Entry) -> Entry:
+    """The entry with its calls where a template does not look, in this library's form, for whoever writes them."""
+    if "tool_calls" not in entry:
+        return entry
+    calls = [
+        {"tool_name": call["function"]["name"], "args": call["function"]["arguments"], "tool_call_id": call["id"]}
+        for call in entry["tool_calls"]
+    ]
+    return {**{key: value for key, value in entry.items() if key != "tool_calls"}, "unshown_calls": calls}
+
+
+def _as_user(entry: Entry) -> Entry:
+    """A tool's result for a template that knows no tools."""
+    return {"role": "user", "content": f"<tool_response>\n{entry['content']}\n</tool_response>"}
 
 
 def _one_call_each(entries: list[Entry]) -> list[Entry]:

@@ -16,11 +16,16 @@ MAX_SIZE = 1 << 24
 """The longest text in characters, or list in items, that a template may make."""
 _MAX_WIDTH = 10_000
 _MAX_BITS = 4096
-_MAX_COMPARED = 10_000
+_MAX_COMPARED = 100_000
+_WEIGHT = 32
 
 
 class LimitError(Exception):
     """The template needs more time or memory than a chat template can have use for."""
+
+
+class TimeLimitError(LimitError):
+    """The template needs more time, so trying it in another way would take as long again."""
 
 
 class Meter:
@@ -33,7 +38,7 @@ class Meter:
     def tick(self) -> None:
         """Account for one step of a loop or one call."""
         if time.monotonic() > self._deadline:
-            raise LimitError("it did not end within its time limit")
+            raise TimeLimitError("it did not end within its time limit")
 
     def size(self, size: int) -> None:
         """Account for one text or list of this length."""
@@ -55,7 +60,7 @@ class Meter:
         stack = [value]
         while stack:
             item = stack.pop()
-            total += len(item) if isinstance(item, (str, bytes)) else 8
+            total += len(item) if isinstance(item, (str, bytes)) else _WEIGHT
             if isinstance(item, Mapping):
                 stack.extend(item)
                 stack.extend(item.values())

@@ -59,11 +59,11 @@ class Probe:
         turn = {"role": "assistant", "content": CONTENT if content else "", "tool_calls": calls, **_reasoning(reason)}
         return self._after([turn], False, {})
 
-    def _after(self, turns: list[dict[str, Any]], generation: bool, variables: dict[str, object]) -> str | None:
+    def _after(self, turns: list[dict[str, Any]], generation: bool, variables: dict[str, Any]) -> str | None:
         rendered = self._render(turns, generation, variables)
         return rendered.rpartition(QUESTION)[2] if rendered is not None and QUESTION in rendered else None
 
-    def _render(self, turns: list[dict[str, Any]], generation: bool, variables: dict[str, object]) -> str | None:
+    def _render(self, turns: list[dict[str, Any]], generation: bool, variables: dict[str, Any]) -> str | None:
         messages = [{"role": "user", "content": QUESTION}, *turns]
         try:
             return self._template.render(messages, tools=_TOOLS, add_generation_prompt=generation, **variables).text

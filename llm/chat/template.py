@@ -6,20 +6,25 @@ What the template takes is found out by trying it on made-up messages, not from 
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..exceptions import TemplateError
 from .control_text import ControlTexts, Cover, Piece
-from .conversation import template_messages, template_tools
-from .meter import LimitError
+from .conversation import Entry, simplified_tool, template_messages, template_tools
+from .meter import LimitError, TimeLimitError
 from .sandbox import SandboxedTemplate, TemplateRefusal
 from .traits import Traits, find_traits
 
 _MAX_MESSAGE = 300
+_FREE_TEXT = ("content", "reasoning_content", "thinking", "reasoning")
+
+WriteCalls = Callable[[Sequence[Mapping[str, Any]]], Sequence[Piece]]
+"""Turns the calls of a message, as ToolCall dicts, into text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class RenderedPrompt:
 
 class TemplateLimitError(TemplateError):
     """The template ran into a limit, so trying it in another way is no use."""
+
+
+class TemplateTimeError(TemplateLimitError):
+    """That limit was its time."""
 
 
 class ChatTemplate:
@@ -93,6 +102,7 @@ class ChatTemplate:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         add_generation_prompt: bool = True,
+        write_calls: WriteCalls | None = None,
         **variables: Any,
     ) -> RenderedPrompt:
         """The prompt for these messages.
@@ -101,13 +111,14 @@ class ChatTemplate:
             messages: `Message` dicts; tool calls in this library's form or OpenAI's.
             tools: definitions in OpenAI's form or flat (name, description, parameters).
             add_generation_prompt: end with what opens the assistant's turn.
+            write_calls: writes an assistant's calls for a template that leaves them out; else they are left out.
             variables: further variables of the template, such as ``enable_thinking=False``.
 
         Raises:
             RequestError: a message or tool is not of a known form.
             TemplateError: the template refused, with its own words, or failed, or ran into a limit.
         """
-        return self._render(messages, self.traits, tools, add_generation_prompt, variables)
+        return self._render(messages, self.traits, tools, add_generation_prompt, variables, write_calls)
 
     def _attempt(
         self, messages: list[dict[str, Any]], traits: Traits, tools: list[dict[str, Any]] | None
@@ -127,29 +138,40 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, Any]] | None,
         add_generation_prompt: bool,
         variables: Mapping[str, Any],
+        write_calls: WriteCalls | None = None,
     ) -> RenderedPrompt:
         cover = self._controls.cover()
         entries = template_messages(messages, traits)
         values: dict[str, Any] = {
             **cover.covered(variables),
-            "messages": [
-                {key: cover.covered(value, whole=key != "tool_calls") for key, value in entry.items()}
-                for entry in entries
-            ],
+            "messages": [_covered_entry(cover, entry, write_calls) for entry in entries],
             "add_generation_prompt": add_generation_prompt,
         }
+        definitions = template_tools(tools or ())
+        try:
+            return self._run(cover, values, definitions)
+        except TemplateTimeError:
+            raise
+        except TemplateError:
+            simpler = [simplified_tool(tool) for tool in definitions]
+            if simpler == definitions:
+                raise
+        # Some templates fail, or never end, on a schema that they did not expect.
+        return self._run(cover, values, simpler)
+
+    def _run(self, cover: Cover, values: dict[str, Any], tools: list[Entry]) -> RenderedPrompt:
+        variables = {**self._special_tokens, **copy.deepcopy(values)}
         # A variable that is not set is left out: templates ask "is defined", for which None is an answer.
         if tools:
-            values["tools"] = cover.covered(template_tools(tools))
-            if "functions" in self.variables and "tools" not in self.variables:
-                values["functions"] = json.dumps([tool["function"] for tool in values["tools"]], indent=4)
-        if "functions" in self.variables and "datetime" in self.variables:
-            values.setdefault("functions", "[]")
-            values.setdefault("datetime", datetime.datetime.now().strftime("%B %d, %Y"))
+            variables["tools"] = cover.covered(tools)
+        if "functions" in self.variables and "tools" not in self.variables:
+            variables["functions"] = json.dumps([cover.covered(tool["function"]) for tool in tools], indent=4)
+            variables.setdefault("datetime", datetime.datetime.now().strftime("%B %d, %Y"))
         try:
-            return RenderedPrompt(cover.uncovered(self._template.render({**self._special_tokens, **values})))
+            return RenderedPrompt(cover.uncovered(self._template.render(variables)))
         except LimitError as exc:
-            error: TemplateError = TemplateLimitError(f"The model's chat template was stopped: {exc}.")
+            stopped = TemplateTimeError if isinstance(exc, TimeLimitError) else TemplateLimitError
+            error: TemplateError = stopped(f"The model's chat template was stopped: {exc}.")
         except Exception as exc:
             error = TemplateError(self._explained(exc, values["messages"]))
         raise error  # outside the handler: the cause may hold parts of the conversation
@@ -163,9 +185,18 @@ class ChatTemplate:
         return f"The model's chat template failed{where}: {type(exc).__name__}: {words}"
 
 
-def _covered_entry(cover: Cover, entry: dict[str, Any]) -> dict[str, Any]:
-    # Calls and parts hold words that templates compare ("function"): they stay even where a control text contains them.
-    return {key: cover.covered(value, whole=isinstance(value, str)) for key, value in entry.items()}
+def _covered_entry(cover: Cover, entry: Entry, write_calls: WriteCalls | None) -> Entry:
+    # Roles, and words in calls and parts that templates compare, stay even where a control text contains them.
+    covered = {
+        key: value if key == "role" else cover.covered(value, whole=key in _FREE_TEXT and isinstance(value, str))
+        for key, value in entry.items()
+    }
+    calls = covered.pop("unshown_calls", None)
+    if calls and write_calls is not None:
+        pieces = write_calls(entry["unshown_calls"])
+        written = "".join(piece.text if piece.trusted else cover.covered(piece.text) for piece in pieces)
+        covered["content"] = f"{covered['content']}\n{written}" if covered["content"] else written
+    return covered
 
 
 def _brief(exc: Exception) -> str:

@@ -28,7 +28,8 @@ class Traits:
         system: it renders a system message. Where not, the text goes in front of the first user message.
         repeated_user: it takes two user messages in a row. Where not, they become one.
         tools: it renders definitions of tools.
-        calls: it renders tool calls of the assistant, and their results.
+        calls: it renders tool calls of the assistant.
+        results: it renders messages of tools. Where not, they become messages of the user.
         parallel: it renders several calls of one message. Where not, each gets a message, followed by its result.
         arguments: the form in which it takes a call's arguments.
         empty_content: what it takes as the content of a message that has calls and no text.
@@ -41,6 +42,7 @@ class Traits:
     repeated_user: bool = True
     tools: bool = True
     calls: bool = True
+    results: bool = True
     parallel: bool = True
     arguments: ArgumentForm = "dict"
     empty_content: EmptyContent = "empty"
@@ -96,7 +98,8 @@ def _call_traits(attempt: Attempt, traits: Traits) -> Traits:
         fallback = trial
         break
     if fallback is None:
-        return replace(traits, calls=False)
+        traits = replace(traits, calls=False, parallel=False)
+        return replace(traits, results=_shows(attempt, _calls(1), traits, "zqresult"))
     return replace(fallback, parallel=_shows(attempt, _calls(2), fallback, "zqtool0", "zqtool1"))
 
 
