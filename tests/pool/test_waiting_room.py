@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -39,8 +38,13 @@ def test_a_timer_that_starts_anew_is_one_timer(monkeypatch: pytest.MonkeyPatch) 
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        call_later: Callable[..., asyncio.TimerHandle] = loop.call_later
-        monkeypatch.setattr(loop, "call_later", lambda *args: timers.append(call_later(*args)) or timers[-1])
+        call_later = loop.call_later
+
+        def remember(*arguments: Any) -> asyncio.TimerHandle:
+            timers.append(call_later(*arguments))
+            return timers[-1]
+
+        monkeypatch.setattr(loop, "call_later", remember)
         room = WaitingRoom(lambda _lease, _limit: None)
         lease = lease_in("waiting")
         room.enter(lease, limit=1000.0)
