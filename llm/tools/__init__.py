@@ -1,0 +1,53 @@
+"""What a model can do besides talking: tools, their registry, and search on the web for who wants it.
+
+A tool's own dependency is imported with the tool.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .base import BaseTool, ToolParameter, ToolResult
+from .function_tool import FunctionTool
+from .tool_registry import ToolRegistry
+from .web_access import WebAccess, set_web_access, web_access
+
+if TYPE_CHECKING:
+    from .base_web_search import DuckDuckGoSearchTool
+    from .serpapi_web_search import SerpAPISearchTool
+    from .web_search import WebResult, WebSearchTool
+
+__all__ = [
+    "BaseTool",
+    "DuckDuckGoSearchTool",
+    "FunctionTool",
+    "SerpAPISearchTool",
+    "ToolParameter",
+    "ToolRegistry",
+    "ToolResult",
+    "WebAccess",
+    "WebResult",
+    "WebSearchTool",
+    "set_web_access",
+    "web_access",
+]
+
+_ON_DEMAND = {
+    "DuckDuckGoSearchTool": ".base_web_search",
+    "SerpAPISearchTool": ".serpapi_web_search",
+    "WebResult": ".web_search",
+    "WebSearchTool": ".web_search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_ON_DEMAND[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
