@@ -24,12 +24,12 @@ class OpenReply:
     Args:
         outputs: what the engine sends.
         decoder: makes chunks of it.
-        ended: called once when nothing more will be read.
+        ended: called once when nothing more will be read, with the error if there was one.
     """
 
     outputs: TokenStream
     decoder: ReplyDecoder
-    ended: Callable[[], None]
+    ended: Callable[[BaseException | None], None]
 
 
 class GenerationStream:
@@ -72,13 +72,16 @@ class GenerationStream:
                     if self._chunks and self._chunks[-1].finished:
                         self.stop()
                         break
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self._end(error)
             raise
         return self._chunks.popleft()
 
     def stop(self) -> None:
         """Stop generating at the next token. Does not wait; calling it again does nothing."""
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -86,7 +89,7 @@ class GenerationStream:
         reply, self._reply = self._reply, None
         if reply is not None:
             reply.outputs.stop()
-            reply.ended()
+            reply.ended(error)
 
     async def aclose(self) -> None:
         """Stop generating at the next token and hand out nothing more."""

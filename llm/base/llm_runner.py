@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..chat.response_parser import ResponseParser
 from ..chat.tokenizer import encode_prompt
 from ..engine.request import EngineRequest, SamplingParams
+from ..engine.token_stream import TokenStream
+from ..exceptions import EngineClosedError, EngineFailedError, HandleReleasedError, PoolClosedError, PoolError
 from ..grammar.response_grammar import response_grammar
 from .generation_stream import GenerationStream, OpenReply
 from .messages import GenerateResult
@@ -109,7 +112,7 @@ class LLMRunner:
     async def _open(self, options: Options, begun: float) -> OpenReply:
         model = self._model
         prepared = await asyncio.to_thread(self._prepare, model, options)
-        outputs = model.engine.submit(prepared.request)
+        outputs = self._submit(model, prepared.request)
         decoder = ReplyDecoder(
             model.tokenizer,
             parser=prepared.parser,
@@ -117,8 +120,21 @@ class LLMRunner:
             prompt_tokens=len(prepared.request.prompt),
             elapsed=lambda: time.monotonic() - begun,
         )
-        self._handle.track(outputs.stop)
-        return OpenReply(outputs, decoder, _untracker(self._handle, outputs.stop))
+        return OpenReply(outputs, decoder, partial(_ended, self._handle, outputs))
+
+    def _submit(self, model: TextModel, request: EngineRequest) -> TokenStream:
+        """Queue the request, to be stopped when the lease is given back."""
+        try:
+            outputs = model.engine.submit(request)
+        except EngineClosedError:
+            _report_broken(self._handle)
+            raise
+        try:
+            self._handle.track(outputs.stop)
+        except PoolError:  # the lease ended while the request was being prepared
+            outputs.stop()
+            raise
+        return outputs
 
     def _prepare(self, model: TextModel, options: Options) -> _Prepared:
         """Everything that takes time and no device. Runs on a worker thread."""
@@ -173,5 +189,13 @@ class _Prepared:
     stops: tuple[str, ...]
 
 
-def _untracker(handle: ModelHandle, stop: Callable[[], object]) -> Callable[[], None]:
-    return lambda: handle.untrack(stop)
+def _ended(handle: ModelHandle, outputs: TokenStream, error: BaseException | None) -> None:
+    handle.untrack(outputs.stop)
+    if isinstance(error, EngineFailedError):
+        _report_broken(handle)
+
+
+def _report_broken(handle: ModelHandle) -> None:
+    """Have the model loaded anew for whoever acquires it next. A lease that has ended has nothing to report."""
+    with suppress(HandleReleasedError, PoolClosedError):
+        handle.mark_broken()

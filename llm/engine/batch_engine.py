@@ -11,9 +11,11 @@ request is either waiting or running.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import queue
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,6 +32,16 @@ from .request import ConstraintCompiler, EngineOutput, EngineRequest
 from .sampling import Sampler
 from .scheduler import PromptPace, Work, plan_step
 from .token_stream import TokenStream, deliver
+
+_open_engines: weakref.WeakSet[BatchEngine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open_engines() -> None:
+    """A thread inside native code while the interpreter is taken down would crash it."""
+    for engine in list(_open_engines):
+        engine.close()
+
 
 _Question = tuple[Callable[[], None], "Future[None]"]
 
@@ -102,6 +114,7 @@ class BatchEngine:
             self._thread.join()
             raise
         self.capabilities = self._executor.capabilities
+        _open_engines.add(self)
 
     # Called from any thread
 
