@@ -15,7 +15,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Reply:
     partial: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(path: Path) -> tuple[ChatTemplate, CallSyntax]:
     template = ChatTemplate(path.read_text(encoding="utf-8"), special_tokens={"bos_token": "<s>", "eos_token": "</s>"})
     return template, derive_call_syntax(template)

@@ -181,7 +181,7 @@ def _read_python(section: str, name_at: int, number: int) -> _Call | None:
 
 def _read_bare_keys(section: str, name_at: int, number: int) -> _Call | None:
     """NAME{KEY:<|"|>VALUE<|"|>,KEY:<|"|>VALUE<|"|>}"""
-    pattern = rf"{NAMES[number]}([^{{}}]*)\{{{KEYS[0]}:([^\w]+){VALUES[0]}\2,\s*{KEYS[1]}:\2{VALUES[1]}\2\}}"
+    pattern = rf"{NAMES[number]}([^{{}}]*)\{{{KEYS[0]}:(\S+?){VALUES[0]}\2,\s*{KEYS[1]}:\2{VALUES[1]}\2\}}"
     match = re.compile(pattern).match(section, name_at)
     if match is None:
         return None

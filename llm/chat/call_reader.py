@@ -74,7 +74,7 @@ class CallReader:
 
     def abandon(self) -> bool:
         """Tell that the call under way will not be completed. True where the reply just ended in it."""
-        partial = self._begun and self._reader.closed and not self._reader.text
+        partial = self._begun and self._reader.starved
         if self._begun:
             kind: EventKind = "call_partial" if partial else "call_lost"
             self._events.append(ReplyEvent(kind, "".join(self._arguments), self._index, self._name))
@@ -230,6 +230,8 @@ class CallReader:
         name = yield from self._word(syntax.name_close, syntax.parameter_open)
         if not name or (yield from self._after_name(syntax.name_close, name)) is None:
             return False
+        if not syntax.name_close.strip() and name not in self._types:
+            return False  # Without a marker behind it, any word could be a name.
         self._begin(name)
         keys: list[str] = []
         # A closing marker may begin as an opening one does, so it is asked for first.
@@ -242,8 +244,11 @@ class CallReader:
             keys.append(key)
             if not (yield from self._parameter_value(name, key, word)):
                 return False
-        self._argument("}" if keys else "{}")
-        return True
+        for mark in (syntax.call_close, *syntax.call_close.split()[-1:], syntax.section_close, syntax.call_open):
+            if (yield from self._at(mark)):
+                self._argument("}" if keys else "{}")
+                return True
+        return not syntax.call_close.strip()
 
     def _at(self, mark: str) -> Reading[bool]:
         return bool(mark.strip()) and (yield from self._reader.find(mark)) >= 0

@@ -59,16 +59,23 @@ def tool_function(tool: Mapping[str, Any]) -> Entry:
 
 
 def simplified_tool(tool: Entry) -> Entry:
-    """The same tool with a schema that says less: one type where there was a list of them."""
+    """The same tool with one type where there was a list of them, and with what is true of any schema spelled out."""
     return {**tool, "function": _simplified(tool["function"])}
 
 
 def _simplified(value: Any) -> Any:
     if isinstance(value, dict):
         simpler = {key: _simplified(item) for key, item in value.items()}
+        for schema in simpler["properties"].values() if isinstance(simpler.get("properties"), dict) else ():
+            if isinstance(schema, dict):
+                schema.setdefault("description", "")
         types = value.get("type")
         if isinstance(types, list):
-            simpler["type"] = next((name for name in types if name != "null"), "string")
+            simpler["type"] = types = next((name for name in types if name != "null"), "string")
+        if types == "object" and "properties" not in value:
+            simpler.setdefault("additionalProperties", {})
+        elif types == "array":
+            simpler.setdefault("items", {})
         return simpler
     return [_simplified(item) for item in value] if isinstance(value, list) else value
 

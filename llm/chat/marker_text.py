@@ -68,7 +68,8 @@ def split_between(text: str, *, before: str, after: str) -> tuple[str, str, str]
     if len(text) - earliest == len(before) and earliest in _word_starts(text):
         start = earliest
     elif earliest <= latest:
-        fitting = [at for at in _word_starts(text) if earliest <= at <= latest and re.search(r"\w", text[at:])]
+        fitting = [at for at in _word_starts(text) if earliest <= at <= latest]
+        fitting = [at for at in fitting if re.search(r"\w", text[at:])] or fitting
         # Opening and closing markers of one family begin alike; failing that, any marker will do.
         alike = [at for at in fitting if text[at] == text.strip()[:1]]
         start = max(alike or [at for at in fitting if at in starts], default=latest)

@@ -23,11 +23,13 @@ class Reader:
     Attributes:
         text: the unread text. It stays short: whoever waits has read, or decided to keep, all that he could.
         closed: no more text will come.
+        starved: text was asked for and none was left.
     """
 
     def __init__(self) -> None:
         self.text = ""
         self.closed = False
+        self.starved = False
         self._kept: list[list[str]] = []
 
     def take(self, size: int) -> str:
@@ -49,6 +51,7 @@ class Reader:
         """Wait until there are that many characters; False where the text ends before."""
         while len(self.text) < size:
             if self.closed:
+                self.starved = True
                 return False
             yield
         return True

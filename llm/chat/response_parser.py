@@ -309,7 +309,8 @@ class ResponseParser:
             yield from reader.skip(syntax.list_close)
             yield from reader.skip(syntax.section_close)
             return False
-        yield from reader.skip(syntax.call_close)
+        if not (yield from reader.skip(syntax.call_close)):
+            yield from reader.skip("".join(syntax.call_close.split()[-1:]))
         if syntax.section_close.strip() and (yield from reader.skip(syntax.section_close)):
             return False
         if not syntax.call_open.strip():
