@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
+import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -27,6 +29,9 @@ from llm.chat.response_parser import ResponseParser
 from llm.chat.template import ChatTemplate
 from llm.chat.tool_format import derive_call_syntax
 from llm.exceptions import TemplateError
+from llm.grammar.byte_vocabulary import END_TOKEN, ByteVocabulary
+from llm.grammar.constraint import GrammarCompiler
+from llm.grammar.response_grammar import response_grammar
 
 Case = dict[str, Any]
 
@@ -156,11 +161,45 @@ def reconstructed(case: Case, template: ChatTemplate, syntax: CallSyntax, reply:
     return rendered.startswith(prompt) and rendered[len(prompt) :].lstrip().startswith(case["input"].strip())
 
 
-def constraint_accepts(case: Case, syntax: CallSyntax) -> bool | None:
-    """Whether the constraint for the case's tools accepts its output; None where there is no constraint."""
+def constraint_accepts(case: Case, template: ChatTemplate, syntax: CallSyntax) -> bool | None:
+    """Whether the constraint for the case's tools accepts its output; None for a case without tools, or a cut one.
+
+    With tool_choice "auto", text is free until a call begins. A reply that is nothing but calls has to be accepted with
+    "required" too. Markers are matched as control tokens first and then as plain text: vocabularies differ in that.
+    """
     if not case["tools"] or case["is_partial"]:
         return None
-    return None
+    messages, _ = history(case)
+    prompt = template.render(messages, tools=tools_of(case), **template_variables(case, syntax)).text
+    schema = case["params"].get("json_schema")
+    calls_only = bool(case["expect"]["tool_calls"]) and not case["expect"]["content"].strip()
+    markers = frozenset(re.findall(r"<[|\uff5c][^<>]*[|\uff5c]>|\[[A-Z_]+\]", "\n".join(marker_texts(syntax))))
+    for choice, special in itertools.product(("auto", "required") if calls_only else ("auto",), (markers, frozenset())):
+        grammar = response_grammar(
+            syntax,
+            tools_of(case),
+            tool_choice=choice,
+            response_schema=json.loads(schema) if schema else None,
+            special_tokens=special,
+            reasoning_open=syntax.reasoning_is_open(prompt),
+        )
+        if grammar is not None and not accepts(grammar, case["input"], special):
+            return False
+    return True
+
+
+def marker_texts(syntax: CallSyntax) -> list[str]:
+    return [value for value in dataclasses.asdict(syntax).values() if isinstance(value, str)]
+
+
+def accepts(grammar: str, text: str, special: frozenset[str]) -> bool:
+    vocabulary = ByteVocabulary(sorted(special))
+    constraint = GrammarCompiler(vocabulary)(grammar)
+    for token in vocabulary.encode(text, special=True):
+        if not constraint.allows(token):
+            return False
+        constraint.advance(token)
+    return constraint.allows(END_TOKEN)
 
 
 def main() -> None:
@@ -181,7 +220,7 @@ def main() -> None:
                 failed[name].append(number)
                 if chosen.show:
                     print(f"{number} {case['template']} {name}: {'; '.join(wrong)}")
-        accepts = constraint_accepts(case, syntax)
+        accepts = constraint_accepts(case, template, syntax)
         constrained += accepts is not None
         if accepts is False:
             failed["constraint"].append(number)
