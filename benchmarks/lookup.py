@@ -63,7 +63,8 @@ def main() -> None:
     drafting.grammar = plain.grammar = None
     free = interleaved([drafting, plain], lambda n: [Job(random_prompt(200, seed=n), 100)], rounds=options.rounds)
     print("free text")
-    costs = compare({n: [speed(r[0]) for r in rounds] for n, rounds in free.items()}, base="without", unit="tokens/s")
+    speeds = {name: [speed(r[0]) for r in rounds] for name, rounds in free.items()}
+    costs = compare(speeds, base="without", unit="tokens/s")
     drafting.close()
     plain.close()
     finish(

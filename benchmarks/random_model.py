@@ -3,6 +3,7 @@
 Figures that depend on what is computed, and not on what is said, are measured on these.
 
     python benchmarks/random_model.py half-billion.gguf
+    python benchmarks/random_model.py --shape tryout llm/llama_cpp_tryout.gguf   # the file that the library ships
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Shape:
 
 HALF_BILLION = Shape()
 TINY = Shape(layers=2, width=64, heads=4, kv_heads=2, feed_forward=128, vocabulary=512, context=4096)
+TRYOUT = Shape(layers=1, width=64, heads=2, kv_heads=1, feed_forward=64, vocabulary=320, context=256)
+SHAPES = {"half-billion": HALF_BILLION, "tiny": TINY, "tryout": TRYOUT}
 
 
 def vocabulary(size: int) -> list[str]:
@@ -125,6 +128,6 @@ def write_random_model(path: Path, shape: Shape = HALF_BILLION, *, seed: int = 0
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
-    parser.add_argument("--tiny", action="store_true", help="write the smallest useful model instead")
+    parser.add_argument("--shape", choices=SHAPES, default="half-billion")
     arguments = parser.parse_args()
-    print(write_random_model(arguments.path, TINY if arguments.tiny else HALF_BILLION))
+    print(write_random_model(arguments.path, SHAPES[arguments.shape]))

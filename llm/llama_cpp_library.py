@@ -1,7 +1,7 @@
 """llama.cpp as a library of this process: initialised once, its messages collected, its dangers tried out first.
 
-`python -m llm.llama_cpp_library MODEL` is the try-out: it decodes a few tokens with every CPU feature on and ends
-well or dies.
+`python -m llm.llama_cpp_library` is the try-out: it decodes a few tokens of a small quantized model with random
+weights, every CPU feature on, and ends well or dies.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _logger = logging.getLogger("practorflow.runner")
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
 _recent_errors: deque[str] = deque(maxlen=4)
 _initialised = threading.Lock()
+_NAME = f"{__package__}.llama_cpp_library"
+_TRYOUT = Path(__file__).with_name("llama_cpp_tryout.gguf")
 
 
 @library.llama_log_callback  # type: ignore[untyped-decorator]
@@ -70,13 +72,11 @@ def repacking_is_safe() -> bool:
         return True
     if not has_amx:
         return True
-    from .demo import GGUF_PATH
-
-    if not sys.executable or not GGUF_PATH.is_file():
+    if not sys.executable:
         return False
     root = str(Path(__file__).resolve().parents[1])
-    trial = [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); import runpy; "
-             f"sys.argv = ['', {str(GGUF_PATH)!r}]; runpy.run_module({__name__!r}, run_name='__main__')"]  # fmt: skip
+    code = f"import sys, runpy; sys.path.insert(0, {root!r}); runpy.run_module({_NAME!r}, run_name='__main__')"
+    trial = [sys.executable, "-c", code]
     try:
         safe = subprocess.run(trial, capture_output=True, timeout=60, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -89,9 +89,13 @@ def repacking_is_safe() -> bool:
     return safe
 
 
-def _try_everything(path: str) -> None:
+def _try_everything() -> None:
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # dying is an answer, not an accident to be kept
     library = initialised_library()
-    model = library.llama_model_load_from_file(path.encode(), library.llama_model_default_params())
+    model = library.llama_model_load_from_file(str(_TRYOUT).encode(), library.llama_model_default_params())
     params = library.llama_context_default_params()
     params.n_ctx = params.n_batch = 256
     context = library.llama_init_from_model(model, params)
@@ -102,4 +106,4 @@ def _try_everything(path: str) -> None:
 
 
 if __name__ == "__main__":
-    _try_everything(sys.argv[1])
+    _try_everything()
