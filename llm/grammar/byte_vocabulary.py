@@ -21,7 +21,7 @@ class ByteVocabulary:
     """
 
     def __init__(self, special_texts: Sequence[str] = (), words: Sequence[bytes] = ()) -> None:
-        control = ["<|end|>", *special_texts]
+        control = ["<|endoftext|>", *special_texts]
         self.special_texts = {text: END_TOKEN + index for index, text in enumerate(control)}
         self.end_tokens = frozenset({END_TOKEN})
         self._pieces = [bytes([byte]) for byte in range(256)] + [text.encode() for text in control] + list(words)

@@ -10,11 +10,11 @@ import json
 from collections.abc import Sequence
 
 from ..base.call_syntax import CallSyntax
-from .any_order import any_order
 from .json_schema import json_rule
 from .lark import Grammar, either, literal, pattern_of
 from .markers import Blank, Markers, Part, Rule, Text, body
 from .parameter_rules import ParameterRules, properties_of
+from .sequences import any_order
 from .tool_arguments import Tool
 from .value_rules import Notation, ValueRules, resolved
 
@@ -42,6 +42,7 @@ class CallRules:
         self._syntax = syntax
         self._tools = tools
         self._parallel = parallel and syntax.parallel
+        self._rules: dict[tuple[str, str | None], str] = {}
 
     def calls(self, opening: str | None = None) -> str:
         """One call or several, with everything around them.
@@ -87,9 +88,14 @@ class CallRules:
             lead: the pattern of what stands before it in the same piece of text, in a syntax without markers.
         """
         marker = self._markers.marker
-        tools = [self._grammar.rule("tool", self._tool(tool, lead)) for tool in self._tools]
+        tools = [self._tool_rule(tool, lead) for tool in self._tools]
         closing = [Blank(), *marker(self._syntax.call_close)] if self._syntax.call_close else []
         return self._grammar.rule("call", body([*marker(opening), Rule(either(tools)), *closing]))
+
+    def _tool_rule(self, tool: Tool, lead: str | None) -> str:
+        if (tool.name, lead) not in self._rules:
+            self._rules[tool.name, lead] = self._grammar.rule("tool", self._tool(tool, lead))
+        return self._rules[tool.name, lead]
 
     def _tool(self, tool: Tool, lead: str | None) -> str:
         """One call from its name on, or from its opening brace."""
@@ -100,9 +106,10 @@ class CallRules:
             return self._python_call(tool, lead)
         if nesting == "parameters":
             parameters = ParameterRules(self._grammar, self._markers, self._syntax, tool.arguments).all()
-            name = [Text(tool.name), *self._markers.marker(self._syntax.name_close)]
-            return body([*name, Blank(), Rule(parameters)])
-        return body([*self.named(tool), Blank(), Rule(self.arguments(tool))])
+            return body([*self.named(tool), Blank(), Rule(parameters)])
+        # With nothing between name and arguments, a blank would count as part of the name.
+        between = [Blank()] if self._syntax.name_close else []
+        return body([*self.named(tool), *between, Rule(self.arguments(tool))])
 
     def named(self, tool: Tool) -> list[Part]:
         """The name of a call, its id where the syntax has one, and what stands between them and the arguments."""
@@ -112,7 +119,7 @@ class CallRules:
             identifier: list[Part] = [Rule(self._grammar.terminal("id", f"/{_ID}/"))]
             first, second = (identifier, name) if syntax.id_first else (name, identifier)
             name = [*first, *marker(syntax.id_separator), *second]
-        before, indexed, after = syntax.name_close.partition("{index}")
+        before, indexed, after = syntax.name_close.replace("{name}", tool.name).partition("{index}")
         if indexed:
             return [*name, *marker(before), Rule(self._grammar.terminal("index", _INDEX)), *marker(after)]
         return [*name, *marker(before)]
@@ -122,7 +129,8 @@ class CallRules:
         notation = Notation(quote=self._syntax.string_quote, quoted_keys=self._syntax.quoted_keys)
         if notation == Notation():
             return self._grammar.rule("arguments", json_rule(tool.arguments))
-        return ValueRules(self._grammar, self._markers, notation, tool.arguments).value(properties_of(tool.arguments))
+        root = properties_of(tool.arguments, tool.arguments.get("$defs", {}))
+        return ValueRules(self._grammar, self._markers, notation, tool.arguments).value(root)
 
     def _head(self, tool: Tool) -> str:
         """The pattern of what a call begins with."""
@@ -159,8 +167,8 @@ class CallRules:
         return f"""{self._begun(tool, lead)} blank {' blank "," blank '.join(members)} blank "}}\""""
 
     def _python_call(self, tool: Tool, lead: str | None) -> str:
-        root = properties_of(tool.arguments)
         definitions = tool.arguments.get("$defs", {})
+        root = properties_of(tool.arguments, definitions)
         values = ValueRules(self._grammar, self._markers, Notation(python=True), tool.arguments)
         members = {
             key: f"{literal(f'{key}=')} {values.value(node)}"

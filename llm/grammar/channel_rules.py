@@ -85,7 +85,7 @@ class ChannelReply:
         earlier = [f"{self._header(syntax.reasoning_open)} {thought}"]
         if not self._answer and self._calls == "auto":
             earlier.append(f"{self._header(headers.opened + headers.channel + headers.message)} {thought}")
-        last = [self._call(tool) for tool in self._tools]
+        last = [self._call(tool) for tool in self._tools] if self._calls != "none" else []
         if self._answer:
             typed = syntax.content_open.removesuffix(headers.message) + headers.constraint + headers.message
             header = either([self._header(syntax.content_open), self._header(typed)])
@@ -102,7 +102,7 @@ class ChannelReply:
     def _call(self, tool: Tool) -> str:
         headers = either([self._header(header) for header in self._headers.of_call(tool.name)])
         closing = optional(self._header(self._syntax.call_close)) if self._syntax.call_close else ""
-        return self._grammar.rule("call", f"{headers} blank {self._rules.arguments(tool)} blank {closing}")
+        return self._grammar.rule("call", f"{headers} {self._rules.arguments(tool)} blank {closing}")
 
     @property
     def _banned(self) -> list[str]:

@@ -20,8 +20,9 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from ..exceptions import GenerationError, SchemaError
 from .lark import special_token
 
-# The engine's own messages would quote the text around the place where they arose.
-_LIMITS = LLParserLimits(verbose_errors=False)
+# Verbose messages would quote the text around the place where they arose. The fuel of one step, ten times the default,
+# is spent in a tenth of a second; a reply that takes that once is better than one that fails.
+_LIMITS = LLParserLimits(verbose_errors=False, step_lexer_fuel=2_000_000, step_max_items=200_000)
 
 
 class Vocabulary(Protocol):

@@ -6,12 +6,14 @@ that llguidance honours to the letter; what it generates is valid under the sche
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llguidance import LLMatcher
 
+from ..exceptions import SchemaError
 from .finite import depth, finite_schema, most_at_once, parts
 from .normal_form import NormalForm
 from .schema_words import refuse
@@ -36,7 +38,7 @@ _SIGNS = (
 
 
 def checked_schema(schema: object) -> dict[str, Any]:
-    """The normal form of a JSON schema, ready for `json_rule`.
+    """The normal form of a JSON schema, ready for `json_rule`; not to be changed.
 
     Args:
         schema: a JSON schema (a dict or a bool), a Pydantic model class, or a type that Pydantic can describe.
@@ -48,7 +50,18 @@ def checked_schema(schema: object) -> dict[str, Any]:
         from .pydantic_schema import schema_of_type
 
         schema = schema_of_type(schema)
-    form = NormalForm(schema)
+    try:
+        return _checked_text(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise refuse("", "", f"it is not JSON ({type(error).__name__})") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _checked_text(text: str) -> dict[str, Any]:
+    """The same for a schema's text, so that a schema that comes with every request is checked once."""
+    form = NormalForm(json.loads(text))
     nodes = list(_all_parts([form.root, *form.definitions.values()]))
     for word, most in _MOST_AT_ONCE.items():
         known: dict[str, int] = {}

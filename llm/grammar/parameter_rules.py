@@ -1,7 +1,7 @@
 """Arguments that a model writes one by one between markers: ``<parameter=city>\\nParis\\n</parameter>``.
 
-A string stands there as it is, anything else as JSON. Invariant: a string never holds the marker that ends it, so what
-the reader cuts out is the whole value.
+A string stands there as it is, anything else as JSON or, where the syntax has a key for items, as parameters within the
+parameter. Invariant: a string never holds the marker that ends it, so what the reader cuts out is the whole value.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base.call_syntax import CallSyntax
-from .any_order import any_order
 from .json_schema import json_rule
-from .lark import Grammar, either, literal
+from .lark import Grammar, either, literal, pattern_of
 from .markers import Blank, Markers, Rule, Text, body
 from .schema_words import refuse
+from .sequences import any_order, in_order
 from .value_rules import resolved, string_parts, string_terminal
 
 
@@ -33,26 +33,39 @@ class ParameterRules:
         self._markers = markers
         self._syntax = syntax
         self._schema = schema
+        self._definitions: Mapping[str, Any] = schema.get("$defs", {})
+        self._referenced: dict[tuple[str, str], str] = {}
 
     def all(self) -> str:
         """All parameters of a call, in any order."""
-        root = properties_of(self._schema)
-        members = {key: self._parameter(key, node) for key, node in root["properties"].items() if node is not False}
-        return any_order(self._grammar, members, root.get("required", []), separator="blank")
+        return self._object(properties_of(self._schema, self._definitions))
+
+    def _object(self, node: Mapping[str, Any], *, least_one: bool = False) -> str:
+        members = {key: self._parameter(key, item) for key, item in node["properties"].items() if item is not False}
+        required = node.get("required", [])
+        return any_order(self._grammar, members, required, separator="blank", least_one=least_one)
 
     def _parameter(self, key: str, node: Any) -> str:
+        if self._syntax.item_key and not isinstance(node, bool) and "$ref" in node:
+            place = (key, node["$ref"])
+            if place not in self._referenced:
+                rule = self._referenced[place] = self._grammar.reserve("parameter")
+                self._grammar.define(rule, self._parameter(key, resolved(node, self._definitions)))
+            return self._referenced[place]
         texts, others = self._split(node)
         forms = [self._raw(key, parts) for parts in texts]
         if {"type": "string"} not in (part for parts in texts for part in parts):
             # Beside a string without conditions every other form would be one more reading of the same text.
-            forms += [self._json(key, other) for other in others]
+            nested = ("array", "object") if self._syntax.item_key else ()
+            for other in others:
+                forms.append(self._nested(key, other) if other.get("type") in nested else self._json(key, other))
         return either(forms)
 
     def _split(self, node: Any) -> tuple[list[list[Mapping[str, Any]]], list[Any]]:
         """The forms of a value that stand as they are, and those that are written as JSON."""
         if not self._syntax.raw_strings:
             return [], [node]
-        node = resolved(node, self._schema.get("$defs", {}))
+        node = resolved(node, self._definitions)
         if node is True or node == {}:
             return [[{"type": "string"}]], []
         if "anyOf" in node:
@@ -68,15 +81,20 @@ class ParameterRules:
 
     def _raw(self, key: str, parts: list[Mapping[str, Any]]) -> str:
         """A parameter whose value stands as it is, with the white space that the template puts around it."""
-        exact, marker = self._markers.exact, self._markers.marker
+        exact = self._markers.exact
         before, after = self._opening(key, "string"), self._closing(key)
         if "enum" in parts[0]:
-            values = either([body(exact(value)) for value in parts[0]["enum"]])
-            return body([*marker(before), Rule(values), *marker(after)])
+            values = either([literal(value) for value in parts[0]["enum"]])
+            return body([*exact(before), Rule(values), *exact(after.rstrip())])
         if parts == [{"type": "string"}]:
             before, after = before.rstrip(), after.strip()
         closing = exact(after.rstrip())
-        text = self._grammar.terminal("raw", string_terminal(parts, after.strip()))
+        endings = [after.strip(), before.strip()] if self._syntax.item_key else [after.strip()]
+        terminal = string_terminal(parts, *endings)
+        if self._syntax.item_key:
+            # What begins like a parameter would be read as one.
+            terminal += rf" & ~/[ \t\r\n]*{pattern_of(self._syntax.parameter_open.strip())}(?s:.*)/"
+        text = self._grammar.terminal("raw", terminal)
         if isinstance(closing[0], Text):
             ended = self._grammar.rule("value", text, options=f"[suffix={literal(closing[0].value)}]")
             closing = [Rule(ended), *closing[1:]]
@@ -93,6 +111,23 @@ class ParameterRules:
         words = {self._opening(key, kind) for kind in self._kinds(node)}
         return either([body([*marker(word), Blank(), value, *closing]) for word in sorted(words)])
 
+    def _nested(self, key: str, node: Mapping[str, Any]) -> str:
+        """An object or a list as parameters within the parameter, of which there is one at least.
+
+        Nothing between the markers would be read as an empty text.
+        """
+        if node["type"] == "object":
+            inner = self._object(properties_of(node, self._definitions, closed=True), least_one=True)
+        else:
+            key_of_items, items = self._syntax.item_key, node["items"]
+            prefix = [self._parameter(key_of_items, item) for item in node.get("prefixItems", [])]
+            item = "" if items is False else self._parameter(key_of_items, items)
+            low, high = max(node.get("minItems", 0), 1), node.get("maxItems")
+            inner = in_order(prefix, item, low=low, high=high, separator="blank")
+        marker = self._markers.marker
+        opening, closing = marker(self._opening(key, node["type"])), marker(self._closing(key))
+        return body([*opening, Blank(), Rule(inner), Blank(), *closing])
+
     def _opening(self, key: str, kind: str) -> str:
         word = dict(self._syntax.type_words).get(kind, kind)
         opening = self._syntax.parameter_open.lstrip() + key + self._syntax.key_close
@@ -102,7 +137,7 @@ class ParameterRules:
         return self._syntax.parameter_close.replace("{key}", key)
 
     def _kinds(self, node: Any) -> list[str]:
-        node = resolved(node, self._schema.get("$defs", {}))
+        node = resolved(node, self._definitions)
         if isinstance(node, bool) or "allOf" in node:
             return ["object"]
         if "anyOf" in node:
@@ -112,13 +147,20 @@ class ParameterRules:
         return [node["type"]]
 
 
-def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def properties_of(
+    node: Mapping[str, Any], definitions: Mapping[str, Any], *, closed: bool = False
+) -> Mapping[str, Any]:
     """The object that lists a tool's arguments, where they are written one by one.
+
+    Args:
+        node: schema of the object.
+        definitions: what it refers to.
+        closed: refuse an object that may have other properties; else those are left out.
 
     Raises:
         SchemaError: the arguments are not one plain object.
     """
-    root: Mapping[str, Any] = resolved(schema, schema.get("$defs", {}))
+    root: Mapping[str, Any] = resolved(node, definitions)
     for word in ("anyOf", "allOf", "enum"):
         if word in root:
             raise refuse(word, "", "this model writes arguments one by one, so the parameters must be one plain object")
@@ -127,6 +169,10 @@ def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     for word in ("patternProperties", "minProperties", "maxProperties"):
         if word in root:
             raise refuse(word, "", "this model writes arguments one by one, by names that the schema lists")
+    if closed and root.get("additionalProperties", True) is not False:
+        raise refuse(
+            "additionalProperties", "", "this model writes arguments one by one, by names that the schema lists"
+        )
     return root
 
 

@@ -125,20 +125,23 @@ class MarkedReply:
             return self._text()
         if not self._lead:
             return either([self._text(), f"{self._rules.bare_calls()} blank"])
-        first = self._markers.exact(self._lead)[0]
-        if isinstance(first, Special):
-            return f"{self._text()} ({self._rules.calls()} blank)?"
-        trigger = self._trigger(self._lead)
-        before = self._grammar.terminal("text", self._text_body(set(self._triggers()) - {trigger}))
-        begun = self._grammar.rule("begun", before, options=f"[suffix={literal(trigger)}]")
-        return either([self._text(), f"{begun} {self._rules.calls(self._lead[len(trigger) :])} blank"])
+        ways = [self._text()]
+        if isinstance(self._markers.exact(self._lead)[0], Special):
+            ways = [f"{self._text()} ({self._rules.calls()} blank)?"]
+        for opening in self._openings(self._lead):
+            if isinstance(self._markers.exact(opening)[0], Text):
+                before = self._grammar.terminal("text", self._text_body(set(self._triggers()) - {opening}))
+                begun = self._grammar.rule("begun", before, options=f"[suffix={literal(opening)}]")
+                rest = self._lead[self._lead.index(opening) + len(opening) :]
+                ways.append(f"{begun} {self._rules.calls(rest)} blank")
+        return either(ways)
 
     def _text(self) -> str:
         return self._grammar.terminal("text", self._text_body(self._triggers()))
 
     def _text_body(self, banned: Iterable[str]) -> str:
         text = without(sorted(banned))
-        heads = [self._reasoning_head(), "" if self._lead or self._calls == "none" else self._rules.bare_head()]
+        heads = [self._reasoning_head(), "" if self._lead else self._rules.bare_head()]
         for head in filter(None, heads):
             text += f" & ~/{head}(?s:.*)/"
         return text
@@ -146,13 +149,20 @@ class MarkedReply:
     def _triggers(self) -> list[str]:
         """Texts that begin calls, also where a control token of the same spelling exists."""
         markers = (self._syntax.section_open, self._syntax.call_open)
-        return [self._trigger(marker.lstrip()) for marker in markers if marker.strip()]
+        return [opening for marker in markers for opening in self._openings(marker)]
 
-    def _trigger(self, marker: str) -> str:
-        """The beginning of a marker that no plain text has: up to its first blank, unless that also ends the turn."""
-        core = marker.strip()
-        word = core.split()[0]
-        return core if word == self._syntax.turn_end.strip() else word
+    def _openings(self, marker: str) -> list[str]:
+        """The parts of a marker that no plain text has and that call for the rest of it.
+
+        Its first word is one, unless that also ends the turn. Where it is two tags, ``<tool_call>\\n<function=``, the
+        second one is another, because models forget the first.
+        """
+        words = marker.split()
+        if not words:
+            return []
+        if words[0] == self._syntax.turn_end.strip():
+            return [marker.strip()]
+        return words if len(words) == 2 and all(word.startswith("<") for word in words) else words[:1]
 
     def _end(self) -> str:
         """What the template writes after a reply, where that is a control token that a model may take for the end."""

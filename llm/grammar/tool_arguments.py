@@ -22,7 +22,7 @@ class Tool:
 
 
 def chosen_tools(tools: Sequence[Mapping[str, Any]], tool_choice: ToolChoice) -> tuple[Calls, list[Tool]]:
-    """Whether there may or must be calls, and of which tools.
+    """Whether there may or must be calls, and of which tools; with "none", those that must not be called.
 
     Raises:
         RequestError: the choice names no tool, or a tool is not described as it should be.
@@ -36,7 +36,7 @@ def chosen_tools(tools: Sequence[Mapping[str, Any]], tool_choice: ToolChoice) ->
         named[name] = parameters
     calls: Calls
     if tool_choice == "none" or (not named and tool_choice == "auto"):
-        return "none", []
+        return "none", [Tool(name, {}) for name in named]
     if tool_choice in ("auto", "required"):
         calls, wanted = ("auto" if tool_choice == "auto" else "required"), list(named)
     else:

@@ -13,10 +13,10 @@ from typing import Any
 
 from llguidance import regex_to_lark
 
-from .any_order import any_order
-from .lark import Grammar, either, literal, optional, pattern_of, without
-from .markers import Markers, Special, body
+from .lark import Grammar, either, literal, pattern_of, without
+from .markers import Markers, Special, Text, body
 from .schema_words import refuse
+from .sequences import any_order, in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class ValueRules:
     def _quoted(self, value: str) -> str:
         quote = self._notation.quote
         if quote != '"':
-            return body([*self._markers.exact(quote), *self._markers.exact(value), *self._markers.exact(quote)])
+            return body([*self._markers.exact(quote), Text(value), *self._markers.exact(quote)])
         forms = [literal(json.dumps(value, ensure_ascii=False))]
         if self._notation.python and value.isprintable() and not set(value) & set("'\\"):
             forms.append(literal(f"'{value}'"))
@@ -139,29 +139,14 @@ class ValueRules:
         return literal(json.dumps(name, ensure_ascii=False) if self._notation.quoted_keys else name)
 
     def _array(self, node: Mapping[str, Any]) -> str:
-        low, high = node.get("minItems", 0), node.get("maxItems")
+        items, high = node["items"], node.get("maxItems")
         prefix = list(node.get("prefixItems", []))
-        items = resolved(node["items"], self._definitions)
         if False in prefix:
             high = prefix.index(False) if high is None else min(high, prefix.index(False))
-        if items is False:
-            high = len(prefix) if high is None else min(high, len(prefix))
-        if high is not None:
             prefix = prefix[:high]
-        inner = ""
-        if high is None or high > len(prefix):
-            item = self.value(items)
-            least, most = max(low - len(prefix), 0), "" if high is None else high - len(prefix)
-            if prefix:
-                inner = f"({self._comma} {item}){{{least},{most}}}"
-            else:
-                rest = f"({self._comma} {item}){{{max(least - 1, 0)},{'' if most == '' else int(most) - 1}}}"
-                inner = f"{item} {rest}" if low else optional(f"{item} {rest}")
-        for index in reversed(range(len(prefix))):
-            before = f"{self._comma} " if index else ""
-            inner = f"{before}{self.value(prefix[index])} {inner}"
-            if index >= low:
-                inner = optional(inner)
+        written = [self.value(item) for item in prefix]
+        item = "" if items is False else self.value(items)
+        inner = in_order(written, item, low=node.get("minItems", 0), high=high, separator=self._comma)
         return f'"[" blank {inner} blank "]"'
 
     def _object(self, node: Mapping[str, Any]) -> str:

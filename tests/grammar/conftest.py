@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ class Bench:
 
     vocabulary: ByteVocabulary
     compiler: GrammarCompiler
+    closers: frozenset[bytes]
 
     def accepts(self, grammar: str, text: str, *, whole: bool = True) -> bool:
         """Whether `grammar` takes the whole of `text`, or without `whole` whether some text can follow it."""
@@ -54,7 +55,7 @@ class Bench:
                     assert constraint.finished
                     return data.decode()
                 allowed.remove(END_TOKEN)
-            closing = [token for token in allowed if self.vocabulary.piece(token) in CLOSERS]
+            closing = [token for token in allowed if self.vocabulary.piece(token) in self.closers]
             hurry = 0.15 if step < patience else 0.9
             token = choose.choice(closing if closing and choose.random() < hurry else allowed)
             if step > 20 * patience:
@@ -65,9 +66,10 @@ class Bench:
         raise AssertionError("the text does not end")
 
 
-def bench_with(*special_texts: str) -> Bench:
-    vocabulary = ByteVocabulary(special_texts, WORDS)
-    return Bench(vocabulary, GrammarCompiler(vocabulary))
+def bench_with(*, special_texts: Sequence[str] = (), closers: Sequence[str] = ()) -> Bench:
+    words = [closer.encode() for closer in closers if closer not in special_texts]
+    vocabulary = ByteVocabulary(special_texts, WORDS + words)
+    return Bench(vocabulary, GrammarCompiler(vocabulary), CLOSERS | {closer.encode() for closer in closers})
 
 
 @pytest.fixture(scope="session")
@@ -78,4 +80,5 @@ def bench() -> Bench:
 
 @pytest.fixture(scope="session")
 def make_bench() -> Callable[..., Bench]:
+    """Makes one with control tokens, and with tokens that are whole closing markers, which chance would never spell."""
     return bench_with
