@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -29,8 +30,8 @@ def require_inside(folder: Path, path: Path) -> None:
     """Refuse a path that symbolic links lead out of `folder`."""
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a circle of links
-        inside = False
+    except (OSError, RuntimeError) as exc:  # until Python 3.12, where links run in a circle
+        raise _circle(path) from exc
     if not inside:
         raise ModelFormatError(
             f"{str(path)!r} leads out of {str(folder)!r}, so it is not followed. Give the model's own path instead."
@@ -42,6 +43,8 @@ def require_file_or_folder(path: Path) -> Path:
     try:
         mode = path.stat().st_mode
     except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise _circle(path) from exc
         raise ModelNotFoundError(f"There is no model at {str(path)!r} ({exc.strerror or exc}).") from exc
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ModelFormatError(f"{str(path)!r} is neither a file nor a folder, so it is not read as a model.")
@@ -60,3 +63,7 @@ def files_below(folder: Path) -> Iterator[str]:
                     f"{str(folder)!r} holds more than {MOST_FILES} files. Give the path of one model in it."
                 )
             yield Path(root, name).relative_to(folder).as_posix()
+
+
+def _circle(path: Path) -> ModelFormatError:
+    return ModelFormatError(f"{str(path)!r} is a link that leads back to itself, so it is not read as a model.")

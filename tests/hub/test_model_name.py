@@ -192,7 +192,7 @@ TRAPS = {
     "link.gguf": "leads out of",
     "linked/secret.gguf": "leads out of",
     "linked": "leads out of",
-    "circle.gguf": "leads out of",
+    "circle.gguf": "leads back to itself",
     "zero.gguf": "leads out of",
     "folder.gguf": "a folder with the name of a model file",
     "pipe.gguf": "neither a file nor a folder",
