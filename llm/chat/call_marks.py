@@ -73,7 +73,7 @@ def _section(probe: Probe, marks: ReplyMarks, count: int) -> str | None:
     end = marks.turn_end.strip()
     cut_at = section.find(end, section.rfind(VALUES[-1])) if re.search(r"[<\[]", end) else -1
     section = section[:cut_at] if cut_at >= 0 else section
-    section = _ENDS_TURN.sub("", section).strip()
+    section = _ENDS_TURN.sub("", section).rstrip().lstrip("\n")
     return section if NAMES[0] in section else None
 
 
@@ -298,7 +298,8 @@ def _with_markers(form: CallSyntax, before: str, between: str | None, after: str
         call_open=call_open,
         call_close=call_close,
         call_separator=separator,
-        section_close=after[len(call_close) :],
+        # Where nothing opens the calls, nothing closes them: what follows belongs to the next message.
+        section_close=after[len(call_close) :] if before[: len(before) - len(call_open)].strip() else "",
     )
     return _with_id_format(form)
 

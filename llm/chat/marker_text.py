@@ -65,7 +65,8 @@ def split_between(text: str, *, before: str, after: str) -> tuple[str, str, str]
     earliest = len(text) - shared_suffix(text, before)
     latest = shared_prefix(text, after)
     starts = _marker_starts(text)
-    if len(text) - earliest == len(before) and earliest in _word_starts(text):
+    whole = len(text) - earliest == len(before)
+    if whole and (earliest in _word_starts(text) or text[earliest : earliest + 1] == " "):
         start = earliest
     elif earliest <= latest:
         fitting = [at for at in _word_starts(text) if earliest <= at <= latest]
