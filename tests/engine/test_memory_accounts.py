@@ -86,7 +86,7 @@ def test_the_index_finds_the_longest_prefix() -> None:
             del held[sequence]
         index.check_integrity()
         if held:
-            wanted = held[random_numbers.choice(list(held))][: random_numbers.randint(0, 200)] + [1, 2]
+            wanted = [*held[random_numbers.choice(list(held))][: random_numbers.randint(0, 200)], 1, 2]
             found = index.longest(wanted, computed=lambda _: 10**9)
             best = max(common(wanted, tokens) for tokens in held.values())
             if best >= BLOCK:
