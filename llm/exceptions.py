@@ -26,6 +26,7 @@
     │   └── EngineFailedError              the backend broke
     └── SessionError
         ├── SessionNotFoundError           this owner has no such session, or it was deleted
+        ├── SessionBusyError               another turn of the session did not end in time
         ├── SessionChangedError            somebody else continued the session meanwhile
         └── SessionStoreError              the database cannot be reached, is full, or refused
 
@@ -172,6 +173,10 @@ class SessionError(LLMError):
 
 class SessionNotFoundError(SessionError):
     """This owner has no such session, or the session no such message."""
+
+
+class SessionBusyError(SessionError, TimeoutError):
+    """Another turn of the session is under way and did not end in time."""
 
 
 class SessionChangedError(SessionError):

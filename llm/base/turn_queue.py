@@ -8,7 +8,6 @@ any moment; the turn may be ended from any thread, by a finalizer too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections import deque
 
@@ -23,14 +22,20 @@ class TurnQueue:
         self._lock = threading.Lock()
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
 
-    async def enter(self, key: str) -> None:
-        """Wait for the turn; whoever gets it calls `leave` once. A caller that is cancelled gives up its place."""
-        ticket = asyncio.get_running_loop().create_future()
+    async def enter(self, key: str, *, timeout: float | None = None) -> None:
+        """Wait for the turn; whoever gets it calls `leave` once. A caller that is cancelled gives up its place.
+
+        Raises:
+            TimeoutError: the turn did not come within `timeout` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        ticket = loop.create_future()
         with self._lock:
             queue = self._queues.setdefault(key, deque())
             queue.append(ticket)
             if queue[0] is ticket:
                 return
+        timer = None if timeout is None else loop.call_later(timeout, _give_up, ticket)
         try:
             await ticket
         except BaseException:
@@ -41,6 +46,9 @@ class TurnQueue:
                 elif ticket in queue:
                     queue.remove(ticket)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def leave(self, key: str) -> None:
         """End the turn. Safe from any thread."""
@@ -66,5 +74,10 @@ class TurnQueue:
 
 
 def _grant(ticket: asyncio.Future[None]) -> None:
-    with contextlib.suppress(asyncio.InvalidStateError):  # cancelled: its `enter` passes the turn on
+    if not ticket.done():  # else its `enter`, cancelled or too late, passes the turn on
         ticket.set_result(None)
+
+
+def _give_up(ticket: asyncio.Future[None]) -> None:
+    if not ticket.done():
+        ticket.set_exception(TimeoutError())
