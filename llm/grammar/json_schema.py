@@ -62,7 +62,7 @@ def checked_schema(schema: object) -> dict[str, Any]:
 def _checked_text(text: str) -> dict[str, Any]:
     """The same for a schema's text, so that a schema that comes with every request is checked once."""
     form = NormalForm(json.loads(text))
-    nodes = list(_all_parts([form.root, *form.definitions.values()]))
+    nodes = list(all_parts([form.root, *form.definitions.values()]))
     for word, most in _MOST_AT_ONCE.items():
         known: dict[str, int] = {}
         if any(most_at_once(word, node, form.definitions, known) > most for node in nodes):
@@ -91,10 +91,10 @@ def json_rule(schema: Mapping[str, Any]) -> str:
 
 
 def _objects(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    return (node for node in _all_parts([schema, *schema.get("$defs", {}).values()]) if node.get("type") == "object")
+    return (node for node in all_parts([schema, *schema.get("$defs", {}).values()]) if node.get("type") == "object")
 
 
-def _all_parts(nodes: list[Any]) -> Iterator[dict[str, Any]]:
+def all_parts(nodes: list[Any]) -> Iterator[dict[str, Any]]:
     """The nodes and all that is nested in them."""
     waiting = list(nodes)
     while waiting:

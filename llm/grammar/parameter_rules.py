@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base.call_syntax import CallSyntax
-from .json_schema import json_rule
+from .json_schema import all_parts, json_rule
 from .lark import Grammar, either, literal, pattern_of
 from .markers import Blank, Markers, Rule, Text, body
 from .schema_words import refuse
@@ -35,6 +35,8 @@ class ParameterRules:
         self._schema = schema
         self._definitions: Mapping[str, Any] = schema.get("$defs", {})
         self._referenced: dict[tuple[str, str], str] = {}
+        nodes = all_parts([schema, *self._definitions.values()])
+        self._keys = dict.fromkeys([syntax.item_key, *(key for node in nodes for key in node.get("properties", {}))])
 
     def all(self) -> str:
         """All parameters of a call, in any order."""
@@ -89,18 +91,21 @@ class ParameterRules:
         if parts == [{"type": "string"}]:
             before, after = before.rstrip(), after.strip()
         closing = exact(after.rstrip())
-        endings = [after.strip(), before.strip()] if self._syntax.item_key else [after.strip()]
-        terminal = string_terminal(parts, *endings)
-        if self._syntax.item_key:
-            # What begins like a parameter would be read as one.
-            terminal += rf" & ~/[ \t\r\n]*{pattern_of(self._syntax.parameter_open.strip())}(?s:.*)/"
-        text = self._grammar.terminal("raw", terminal)
+        text = self._grammar.terminal("raw", self._raw_terminal(parts, after.strip()))
         if isinstance(closing[0], Text):
             ended = self._grammar.rule("value", text, options=f"[suffix={literal(closing[0].value)}]")
             closing = [Rule(ended), *closing[1:]]
         else:
             closing = [Rule(text), *closing]
         return body([*exact(before), *closing])
+
+    def _raw_terminal(self, parts: list[Mapping[str, Any]], ending: str) -> str:
+        if not self._syntax.item_key:
+            return string_terminal(parts, ending)
+        # Within other parameters any of their markers would be counted, and a text that begins like one read as one.
+        markers = [mark.strip() for key in self._keys for mark in (self._opening(key, "string"), self._closing(key))]
+        terminal = string_terminal(parts, *dict.fromkeys([ending, *markers]))
+        return terminal + rf" & ~/[ \t\r\n]*{pattern_of(self._syntax.parameter_open.strip())}(?s:.*)/"
 
     def _json(self, key: str, node: Any) -> str:
         """A parameter whose value is JSON; one form for each word that tells the value's type."""

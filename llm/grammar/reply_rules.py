@@ -70,7 +70,7 @@ class MarkedReply:
         if not opened or not closed:
             return ""
         banned = [closed] + (self._triggers() if self._calls == "none" else [])
-        thought = body(ending(self._grammar, self._markers, banned, closed))
+        thought = body(self._thought(banned, closed))
         if self._inside:
             return thought
         opening = self._markers.exact(opened)
@@ -78,6 +78,18 @@ class MarkedReply:
             opening[0] = Rule(self._grammar.terminal("think", f"/{self._reasoning_head()}/"))
             return optional(f"{body(opening)} {thought}")
         return optional(f"{body([Blank(), *opening])} {thought}")
+
+    def _thought(self, banned: list[str], closed: str) -> list[Part]:
+        """Reasoning to its end. A model may think of its own markers, so control tokens among them are let through."""
+        syntax = self._syntax
+        texts = (syntax.section_open, syntax.section_close, syntax.call_open, syntax.call_close, syntax.name_close)
+        parts = dict.fromkeys(part for text in texts for part in self._markers.exact(text) if isinstance(part, Special))
+        tokens = [part.body() for part in parts if part.value not in banned and part.value not in closed]
+        ended = ending(self._grammar, self._markers, banned, closed)
+        if not tokens or self._calls == "none":
+            return ended
+        text = self._grammar.terminal("until", without(banned))
+        return [Rule(f"({text} {either(tokens)})*"), *ended]
 
     def _reasoning_head(self) -> str:
         """The pattern of what opens the reasoning at the start of a reply, where that is text."""
@@ -89,7 +101,13 @@ class MarkedReply:
     def _first_calls(self) -> str:
         if self._syntax.prefill:
             return self._rules.calls(self._lead.removeprefix(self._syntax.prefill))
-        return self._rules.calls()
+        later = [self._begun_by(opening) for opening in self._openings(self._lead)[1:]]
+        return either([self._rules.calls(), *later])
+
+    def _begun_by(self, opening: str) -> str:
+        """Calls without what their first marker has before `opening`."""
+        rest = self._lead[self._lead.index(opening) + len(opening) :]
+        return f"{body(self._markers.exact(opening))} {self._rules.calls(rest)}"
 
     def _framed_answer(self) -> str:
         opening = body([*self._markers.marker(self._content_open), Blank()])

@@ -33,7 +33,7 @@ class Filter(BaseModel):
 class Folder(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(max_length=8)]
-    folders: list[Folder] = []
+    within: list[Folder] = []
 
 
 def model(name: str, **fields: Any) -> type[BaseModel]:
@@ -234,5 +234,5 @@ def special_texts(syntax: CallSyntax) -> list[str]:
 def closing_texts(syntax: CallSyntax) -> list[str]:
     """The markers of a syntax that end a piece of free text."""
     closed = (syntax.reasoning_close, syntax.parameter_close, syntax.string_quote, syntax.content_close)
-    keys = ("item", "name", "folders", "root", "place", "lat", "lon", "filters", "key", "value", "by", "tags", "text")
+    keys = ("item", "name", "within", "root", "place", "lat", "lon", "filters", "key", "value", "by", "tags", "text")
     return [text.strip().replace("{key}", key) for text in closed if len(text.strip()) > 1 for key in keys]

@@ -58,7 +58,7 @@ class Bench:
             closing = [token for token in allowed if self.vocabulary.piece(token) in self.closers]
             hurry = 0.15 if step < patience else 0.9
             token = choose.choice(closing if closing and choose.random() < hurry else allowed)
-            if step > 20 * patience:
+            if step > 20 * patience and choose.random() < 0.8:
                 token = min(closing or [other for other in allowed if other > 32] or allowed)
             assert constraint.allows(token)
             constraint.advance(token)
