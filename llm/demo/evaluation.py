@@ -1,6 +1,6 @@
 """Whether a reply is right: pure comparisons, so that the same figures come from every backend.
 
-A backend is any function from the rendered prompt to the reply's text.
+A backend is any function from a sample, whose last turn it does not look at, to the text of the reply.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .real_prose import real_prose_samples
 from .sample import Sample
 from .skills.passages import NOT_FOUND
 
-Reply = Callable[[str], str]
+Reply = Callable[[Sample], str]
 
 _CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 
@@ -113,8 +113,6 @@ def evaluate(reply: Reply, *, seed: int, count: int, figures: Iterable[str] = tu
     for figure in figures:
         skill, check = FIGURES[figure]
         if skill not in texts:
-            texts[skill] = [
-                (sample, reply(sample.rendered_prompt())) for sample in evaluation_samples(seed, skill, count)
-            ]
+            texts[skill] = [(sample, reply(sample)) for sample in samples_of(skill, seed=seed, count=count)]
         shares[figure] = sum(check(sample, text) for sample, text in texts[skill]) / len(texts[skill])
     return shares

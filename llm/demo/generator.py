@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from .sample import Sample
-from .skills import FIRST_MIXTURE, MIXTURE, SKILLS
+from .skills import FIRST_MIXTURE, LAST_MIXTURE, MIXTURE, SKILLS
 from .vocabulary import Vocabulary
 
-_FIRST_SAMPLES = 3000
+# Up to which place of the stream each mixture is drawn from.
+_PHASES = ((3000, FIRST_MIXTURE), (9728, MIXTURE), (math.inf, LAST_MIXTURE))
 
 
 def training_sample(seed: int, index: int) -> Sample:
     """The sample at one place of the training stream of `seed`."""
     vocabulary = Vocabulary(f"train {seed} {index}")
-    mixture = FIRST_MIXTURE if index < _FIRST_SAMPLES else MIXTURE
+    mixture = next(mixture for end, mixture in _PHASES if index < end)
     skill = vocabulary.random.choices(list(mixture), weights=list(mixture.values()))[0]
     return skill(vocabulary)
 
