@@ -60,9 +60,9 @@ class MarkedReply:
         elif self._calls == "required":
             reply = f"blank {self._first_calls()} blank"
         elif self._calls == "auto":
-            reply = f"blank {either([self._first_calls(), self._framed_answer()])} blank"
-        else:
-            reply = f"blank {self._framed_answer()} blank"
+            reply = either([f"blank {self._first_calls()} blank", self._framed_answer()])
+        else:  # JSON alone, with no blanks that a model could lose itself in and a reader would have to strip
+            reply = self._framed_answer()
         return f"{self._reasoning(before_text=free)} {reply} {self._end()}".strip()
 
     def _reasoning(self, *, before_text: bool) -> str:
