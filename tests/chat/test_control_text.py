@@ -100,7 +100,8 @@ def test_words_that_templates_compare_stay_words() -> None:
     """A role, or the word "function", is compared by templates and stays, though a control text contains it."""
     source = (
         "{% for m in messages %}{% if m.role == 'user' %}U{% endif %}{% for c in m.tool_calls or [] %}"
-        "{% if c.type == 'function' %}F{{ c.function.name }}{{ c.function.arguments|tojson }}{% endif %}{% endfor %}{% endfor %}"
+        "{% if c.type == 'function' %}F{{ c.function.name }}{{ c.function.arguments|tojson }}{% endif %}{% "
+        "endfor %}{% endfor %}"
         "{% for t in tools or [] %}{% if t.function.parameters.type == 'object' %}O{% endif %}{% endfor %}"
     )
     template = ChatTemplate(source, control_texts=["<|user|>", "<|function|>", "<|object_ref|>"])

@@ -15,7 +15,10 @@ RECORDED = ROOT.parent / "shared" / "chat-cases"
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded replies beside the checkout")
 def test_recorded_replies_parse_whole_and_split() -> None:
-    """At least 95 % of the recorded replies give the expected message, whole and split at every character."""
+    """At least 95 % of the recorded replies give the expected message, whole and split at every character.
+
+    The constraint for a reply's tools accepts at least 95 % of those that have tools.
+    """
     command = [
         sys.executable, str(ROOT / "evals" / "chat_cases.py"),
         "--templates", str(RECORDED / "templates"), "--cases", str(RECORDED / "cases.jsonl"),
@@ -24,4 +27,5 @@ def test_recorded_replies_parse_whole_and_split() -> None:
     figures = json.loads(printed.splitlines()[-1])
     assert figures["whole"] >= 0.95 * figures["total"]
     assert figures["streamed"] >= 0.95 * figures["total"]
+    assert figures["constraint"] >= 0.95 * figures["constraint_total"]
     assert figures["overrides"] <= 6

@@ -9,7 +9,10 @@ import pytest
 from llm.chat.template import ChatTemplate, RenderedPrompt
 from llm.exceptions import RequestError, TemplateError
 
-PLAIN = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+PLAIN = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% "
+    "endif %}"
+)
 STRICT = (
     "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}"
@@ -69,7 +72,11 @@ def test_unset_variables_are_left_out() -> None:
 def test_calls_are_taken_in_every_form(call: dict[str, object]) -> None:
     """A call may be written as this library returns it or as OpenAI does; results find their call."""
     source = CALLS.replace("ARGUMENTS", "{{ c.function.arguments|tojson }}")
-    messages = [user("q"), {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "content": "2"}]
+    messages = [
+        user("q"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "2"},
+    ]
     assert text(source, messages) == '<user>q<assistant>[one|add|{"a": 1}]<tool>2(add|one)'
 
 
@@ -86,7 +93,8 @@ def test_one_call_at_a_time_where_the_template_takes_no_more() -> None:
     """Two calls of one message become two messages, each with its result behind it."""
     source = (
         "{% for m in messages %}{% if m.tool_calls and m.tool_calls|length > 1 %}{{ raise_exception('one only') }}"
-        "{% endif %}" + CALLS.replace("ARGUMENTS", "{{ c.function.arguments|tojson }}").removeprefix("{% for m in messages %}")
+        "{% endif %}"
+        + CALLS.replace("ARGUMENTS", "{{ c.function.arguments|tojson }}").removeprefix("{% for m in messages %}")
     )
     second = {"tool_name": "mul", "args": {}, "tool_call_id": "two"}
     messages = [
@@ -116,7 +124,10 @@ def test_ids_are_shortened_where_the_template_insists() -> None:
 @pytest.mark.parametrize("key", ["reasoning_content", "thinking", "reasoning"])
 def test_reasoning_goes_where_the_template_looks_for_it(key: str) -> None:
     """Templates know an assistant's reasoning by different names."""
-    source = f"{{% for m in messages %}}{{% if m.{key} %}}<think>{{{{ m.{key} }}}}</think>{{% endif %}}{{{{ m.content }}}}{{% endfor %}}"
+    source = (
+        f"{{% for m in messages %}}{{% if m.{key} %}}<think>{{{{ m.{key} }}}}</think>{{% endif %}}{{{{ m.content "
+        f"}}}}{{% endfor %}}"
+    )
     messages = [user("q"), {"role": "assistant", "content": "a", "reasoning": "why"}]
     assert text(source, messages) == "q<think>why</think>a"
 
@@ -134,7 +145,10 @@ def test_reasoning_in_parts() -> None:
 
 def test_a_refusal_carries_the_templates_words_and_none_of_the_users() -> None:
     """The error says what the template said, without what it quoted of the conversation."""
-    source = "{% if messages[0].content != 'zquser' and messages[0].content != 'zqsystem' %}{{ raise_exception('No ' + messages[0].content + ' here, sorry') }}{% endif %}"
+    source = (
+        "{% if messages[0].content != 'zquser' and messages[0].content != 'zqsystem' %}{{ raise_exception('No ' "
+        "+ messages[0].content + ' here, sorry') }}{% endif %}"
+    )
     with pytest.raises(TemplateError) as caught:
         text(source, [user("a very secret question")])
     assert str(caught.value) == "The model's chat template refused the messages: No [...] here, sorry"
@@ -174,7 +188,9 @@ def test_tools_are_taken_flat_or_in_openais_form() -> None:
     """Both forms reach the template in the same shape."""
     flat = {"name": "f", "description": "d", "parameters": {"type": "object"}}
     source = "{{ tools|tojson }}"
-    assert text(source, [user("q")], tools=[flat]) == text(source, [user("q")], tools=[{"type": "function", "function": flat}])
+    assert text(source, [user("q")], tools=[flat]) == text(
+        source, [user("q")], tools=[{"type": "function", "function": flat}]
+    )
     with pytest.raises(RequestError, match="A tool has no name"):
         text(source, [user("q")], tools=[{"description": "d"}])
 
@@ -182,7 +198,8 @@ def test_tools_are_taken_flat_or_in_openais_form() -> None:
 def test_a_schema_that_a_template_chokes_on_is_simplified() -> None:
     """Where a template never ends on a list of types, it gets the first of them."""
     source = (
-        "{% macro kind(t) %}{% if t == 'string' %}str{% else %}{% for part in t %}{{ kind(part) }}{% endfor %}{% endif %}"
+        "{% macro kind(t) %}{% if t == 'string' %}str{% else %}{% for part in t %}{{ kind(part) }}{% endfor "
+        "%}{% endif %}"
         "{% endmacro %}{% for t in tools or [] %}{% for p in t.function.parameters.properties.values() %}"
         "{{ kind(p.type) }}{% endfor %}{% endfor %}"
     )
