@@ -59,22 +59,14 @@ class GenerationStream:
         Raises:
             LLMError: the request was refused, or generation ended without an answer.
         """
-        if self._closed and not self._chunks:
-            raise StopAsyncIteration
-        try:
-            if self._reply is None:
-                self._reply = await self._open()
-            while not self._chunks:
-                for output in await self._reply.outputs.next_outputs():
-                    if output.error is not None:
-                        raise output.error
-                    self._chunks.extend(self._reply.decoder.feed(output))
-                    if self._chunks and self._chunks[-1].finished:
-                        self.stop()
-                        break
-        except BaseException as error:
-            self._end(error)
-            raise
+        if not self._chunks:
+            if self._closed:
+                raise StopAsyncIteration
+            try:
+                await self._read()
+            except BaseException as error:
+                self._end(error)
+                raise
         return self._chunks.popleft()
 
     def stop(self) -> None:
@@ -104,6 +96,20 @@ class GenerationStream:
 
     def __del__(self) -> None:
         self.stop()
+
+    async def _read(self) -> None:
+        """Wait for the next chunks; send the request before the first."""
+        reply = self._reply
+        if reply is None:
+            reply = self._reply = await self._open()
+        while not self._chunks:
+            for output in await reply.outputs.next_outputs():
+                if output.error is not None:
+                    raise output.error
+                self._chunks.extend(reply.decoder.feed(output))
+                if self._chunks and self._chunks[-1].finished:
+                    self.stop()
+                    break
 
     async def _open(self) -> OpenReply:
         loop = asyncio.get_running_loop()
