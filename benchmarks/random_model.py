@@ -66,7 +66,9 @@ def _byte_character(value: int) -> str:
     return chr(256 + sum(1 for other in range(value) if other not in printable))
 
 
-def write_random_model(path: Path, shape: Shape = HALF_BILLION, *, seed: int = 0) -> Path:
+def write_random_model(
+    path: Path, shape: Shape = HALF_BILLION, *, seed: int = 0, chat_template: str = CHAT_TEMPLATE
+) -> Path:
     """Write a Q8_0 model of `shape` with random weights; the same seed gives the same file."""
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, "qwen2")
@@ -92,7 +94,7 @@ def write_random_model(path: Path, shape: Shape = HALF_BILLION, *, seed: int = 0
     writer.add_eos_token_id(len(tokens) - 1)
     writer.add_pad_token_id(len(tokens) - 3)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(chat_template)
 
     def matrix(name: str, rows: int, columns: int) -> None:
         blocks = np.empty((rows, columns // 32), dtype=[("scale", "<f2"), ("values", "i1", 32)])

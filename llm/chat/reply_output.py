@@ -16,7 +16,7 @@ class ReplyOutput:
 
     Args:
         separate_reasoning: reasoning is told apart from text.
-        json_reply: a code fence around the text is left out.
+        json_reply: a code fence and white space around the text are left out.
 
     Attributes:
         events: told and not yet fetched.
@@ -29,6 +29,7 @@ class ReplyOutput:
         self.said = False
         self.called = False
         self._separate = separate_reasoning
+        self._json_reply = json_reply
         self._fence = CodeFence() if json_reply else None
         self._space: list[str] = []
         self._withheld: int | None = None
@@ -42,12 +43,15 @@ class ReplyOutput:
         if self._fence is not None:
             text = self._fence.feed(text)
         visible = text.rstrip()
+        if self._json_reply and not self.said:
+            visible = visible.lstrip()
+            self._space.clear()
         if visible:
             self.events.append(ReplyEvent("text", "".join(self._space) + visible))
             self._space.clear()
             self.said = True
-        if len(visible) < len(text):
-            self._space.append(text[len(visible) :])
+        if text != text.rstrip():
+            self._space.append(text[len(text.rstrip()) :])
 
     def think(self, text: str) -> None:
         """Reasoning."""
@@ -68,7 +72,7 @@ class ReplyOutput:
         if self._fence is not None:
             held, self._fence = self._fence.finish(), None
             self.say(held)
-        if self._space and not self.called:
+        if self._space and not self.called and not self._json_reply:
             self.events.append(ReplyEvent("text", "".join(self._space)))
         self._space.clear()
 
