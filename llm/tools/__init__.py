@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .base import BaseTool, ToolParameter, ToolResult
 from .function_tool import FunctionTool
 from .tool_registry import ToolRegistry
-from .web_access import WebAccess, set_web_access, web_access
+from .web_policy import WebAccess, set_web_access, web_access
 
 if TYPE_CHECKING:
     from .base_web_search import DuckDuckGoSearchTool

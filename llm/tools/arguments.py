@@ -8,16 +8,19 @@ constrained decoding honours, so that a tool which could be registered can also 
 from __future__ import annotations
 
 import inspect
+import typing
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
+from types import SimpleNamespace
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
+import typing_extensions
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import PydanticJsonSchemaWarning
 from pydantic_core import PydanticSerializationError, to_json
-from typing_extensions import NotRequired, Required, Unpack, is_typeddict
+from typing_extensions import NotRequired, Required, is_typeddict
 
 from ..exceptions import ConfigError, RequestError
 from ..grammar.string_formats import FORMAT_PATTERNS, FORMATS_WITHOUT_SYNTAX, INTEGER_FORMATS, NUMBER_FORMATS
@@ -25,6 +28,7 @@ from ..grammar.string_formats import FORMAT_PATTERNS, FORMATS_WITHOUT_SYNTAX, IN
 Parameter = inspect.Parameter
 
 _ABSENT = object()
+_UNPACK = {typing_extensions.Unpack, getattr(typing, "Unpack", typing_extensions.Unpack)}  # two on some Pythons
 _FORMATS = {*FORMAT_PATTERNS, *FORMATS_WITHOUT_SYNTAX, *INTEGER_FORMATS, *NUMBER_FORMATS}
 _NAMED_SCHEMAS = ("properties", "patternProperties", "$defs")
 _SCHEMAS = ("items", "additionalProperties", "prefixItems", "anyOf", "oneOf", "allOf")
@@ -111,27 +115,30 @@ def _typed_parameters(tool: str, function: Callable[..., Any]) -> list[Parameter
     """The parameters with resolved types; a TypedDict of keywords is taken apart."""
     inner, settled = _without_partials(function)
     try:
-        signature = inspect.signature(function)
-        hints = get_type_hints(
-            inner if inspect.isroutine(inner) else type(inner).__call__,
-            include_extras=True,
-        )
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in settled]
+        hints = _hints(inner, {parameter.name for parameter in parameters})
     except (NameError, TypeError, ValueError) as exc:
         allowed = f"a function whose parameter types are known at module level ({exc})"
-        raise ConfigError(f"tool {tool!r}", _type_name(function), allowed) from exc
-    parameters: list[Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name in settled:
-            continue
+        raise ConfigError(f"tool {tool!r}", getattr(function, "__qualname__", "function"), allowed) from exc
+    typed: list[Parameter] = []
+    for parameter in parameters:
         if parameter.name not in hints:
             raise ConfigError(f"parameter of tool {tool!r}", parameter.name, "one with a type, like `name: str`")
         hint = hints[parameter.name]
-        fields = get_args(hint)[0] if get_origin(hint) is Unpack else None
+        fields = get_args(hint)[0] if get_origin(hint) in _UNPACK else None
         if fields is not None and is_typeddict(fields):
-            parameters += _fields(fields)
+            typed += _fields(fields)
         else:
-            parameters.append(parameter.replace(annotation=hint))
-    return parameters
+            typed.append(parameter.replace(annotation=hint))
+    return typed
+
+
+def _hints(function: Any, names: Set[str]) -> dict[str, Any]:
+    """The resolved types of some parameters; those of others need not be known."""
+    routine = inspect.unwrap(function if inspect.isroutine(function) else type(function).__call__)
+    written = {name: hint for name, hint in getattr(routine, "__annotations__", {}).items() if name in names}
+    known = getattr(routine, "__globals__", {})
+    return get_type_hints(SimpleNamespace(__annotations__=written), globalns=known, include_extras=True)
 
 
 def _without_partials(function: Any) -> tuple[Any, set[str]]:
@@ -145,9 +152,12 @@ def _without_partials(function: Any) -> tuple[Any, set[str]]:
 
 def _fields(typed_dict: Any) -> Iterable[Parameter]:
     for name, hint in get_type_hints(typed_dict, include_extras=True).items():
+        # Of annotations that are text, `__required_keys__` does not know what stands in them.
+        required = name in typed_dict.__required_keys__
         while get_origin(hint) in (Required, NotRequired):
+            required = get_origin(hint) is Required
             (hint,) = get_args(hint)
-        default = Parameter.empty if name in typed_dict.__required_keys__ else _ABSENT
+        default = Parameter.empty if required else _ABSENT
         yield Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=default)
 
 
@@ -199,7 +209,7 @@ def _fault(kind: str, location: tuple[int | str, ...], message: str) -> str:
         return f"{name} is missing"
     if kind == "unexpected_keyword_argument":
         return f"there is no argument {name}"
-    return f"{name}: {message[0].lower()}{message[1:]}"
+    return f"{name or 'they'}: {message[0].lower()}{message[1:]}"
 
 
 def _type_name(kind: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..exceptions import ConfigError
 from ..logs import TOOL, get_logger
-from .web_access import WebAccess
+from .web_policy import WebAccess
 from .web_search import DEFAULT_TIMEOUT, Search, Trouble, WebResult, WebSearchTool
 
 try:

@@ -59,7 +59,8 @@ class FunctionTool(BaseTool):
         if self._asynchronous:
             return tool_threads.call_to_end(lambda: self.aexecute(**arguments))
         try:
-            return _result_of(self._call(arguments))
+            returned = self._call(arguments)
+            return _result_of(tool_threads.call_to_end(lambda: returned) if inspect.isawaitable(returned) else returned)
         except Exception as exc:
             return ToolResult.of_error(exc)
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..exceptions import ConfigError, RequestError
 from .base import BaseTool, ToolResult
-from .web_access import WebAccess, web_access
+from .web_policy import WebAccess, web_access
 
 Topic = Literal["web", "news"]
 Recent = Literal["day", "week", "month", "year"]
