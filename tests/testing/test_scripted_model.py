@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from llm import ModelPool, create_runner
 from llm.testing.scripted_model import ByteTokenizer, ScriptedLoader
 
 
 def test_the_reply_is_the_script_s() -> None:
-    """Whole and streamed, alone and beside others; one call is one generation of the engine."""
+    """Whole and streamed, alone and beside others."""
 
     def echo(prompt: str) -> str:
         return "You said " + prompt.rsplit("user\n", 1)[1].split("<|im_end|>")[0]
@@ -26,6 +28,24 @@ def test_the_reply_is_the_script_s() -> None:
             assert [result["reply"] for result in results] == [f"You said {number}" for number in range(8)]
             assert len(loader.model.prompts) == 10
             await asyncio.to_thread(loader.model.engine.check_integrity)
+
+    asyncio.run(main())
+
+
+def test_one_call_is_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many chunks are left to hand out when the engine has finished."""
+
+    async def main() -> None:
+        loader = ScriptedLoader(lambda _: "Hello")
+        async with ModelPool(loader=loader) as pool, pool.acquire_context(loader.config) as handle:
+            submitted = []
+            engine = loader.model.engine
+            submit = engine.submit
+            monkeypatch.setattr(engine, "submit", lambda request: submitted.append(request) or submit(request))
+            runner = create_runner(handle)
+            for _ in range(5):
+                await runner.generate(prompt="Hi")
+            assert len(submitted) == 5
 
     asyncio.run(main())
 
