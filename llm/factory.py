@@ -12,6 +12,7 @@ from .llm_config import LLMConfig
 if TYPE_CHECKING:
     from .base.llm_runner import LLMRunner
     from .pool.model_handle import ModelHandle
+    from .session.conversation import Conversation
 
 _RUNNERS = {
     "llama_cpp": (".llama_cpp_runner", "LlamaCppRunner"),
@@ -21,15 +22,19 @@ _LOADERS = {
 }
 
 
-def create_runner(handle: ModelHandle) -> LLMRunner:
+def create_runner(handle: ModelHandle, *, session: Conversation | None = None) -> LLMRunner:
     """A runner on a lease: cheap, no I/O.
+
+    Args:
+        handle: the lease.
+        session: a conversation to go on with.
 
     Raises:
         HandleReleasedError: the lease was given back.
     """
     _ = handle.model
     module, name = _RUNNERS[handle.config.backend]
-    return cast("LLMRunner", getattr(import_module(module, __package__), name)(handle))
+    return cast("LLMRunner", getattr(import_module(module, __package__), name)(handle, session=session))
 
 
 class _Backend(Protocol):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..chat.response_parser import ResponseParser
+from ..chat.template import RenderedPrompt
 from ..chat.tokenizer import encode_prompt
 from ..engine.request import EngineRequest, SamplingParams
 from ..engine.token_stream import TokenStream
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..pool.model_handle import ModelHandle
+    from ..session.conversation import Conversation
+    from ..session.turn import Turn
 
 
 class LLMRunner:
@@ -36,10 +39,12 @@ class LLMRunner:
 
     Args:
         handle: the lease. When it is given back, what still runs is stopped with GenerationCancelledError.
+        session: a conversation to go on with. Each call answers its history and becomes a turn of it.
     """
 
-    def __init__(self, handle: ModelHandle) -> None:
+    def __init__(self, handle: ModelHandle, *, session: Conversation | None = None) -> None:
         self._handle = handle
+        self._session = session
 
     async def generate(self, **options: Unpack[GenerateOptions]) -> GenerateResult:
         """Generate a whole reply.
@@ -54,10 +59,11 @@ class LLMRunner:
             RequestError: an argument is wrong; ContextWindowError when the prompt is too long.
             GenerationError: generation ended without an answer: timeout, closed model, full queue.
             HandleReleasedError: the lease was given back before.
+            SessionError: the session cannot be read or the turn not be stored. A call that raises leaves no turn.
         """
         reply: list[str] = []
         reasoning: list[str] = []
-        async with self.generate_stream(**options) as stream:
+        async with self._stream(Options(**options), keep_interrupted=False) as stream:
             async for chunk in stream:
                 reply.append(chunk.text)
                 reasoning.append(chunk.reasoning)
@@ -87,13 +93,11 @@ class LLMRunner:
         Raises:
             RequestError: an argument is wrong. What only the model can judge is raised by the first chunk.
         """
-        checked = Options(**options)
-        begun = time.monotonic()
-        return GenerationStream(lambda: self._open(checked, begun), timeout=checked.timeout)
+        return self._stream(Options(**options), keep_interrupted=True)
 
     def supports_function_calling(self) -> bool:
         """Whether the model's own chat template knows tools. Without, calls are made in a generic format."""
-        return self._model.call_syntax.native
+        return self._model.chat.syntax.native
 
     @property
     def context_window(self) -> int:
@@ -109,9 +113,22 @@ class LLMRunner:
     def _model(self) -> TextModel:
         return cast(TextModel, self._handle.model)
 
-    async def _open(self, options: Options, begun: float) -> OpenReply:
+    def _stream(self, options: Options, *, keep_interrupted: bool) -> GenerationStream:
+        begun = time.monotonic()
+        if self._session is None:
+            return GenerationStream(lambda: self._open(options, begun), timeout=options.timeout)
+        return self._session.stream(
+            lambda turn: self._open(options, begun, turn), timeout=options.timeout, keep_interrupted=keep_interrupted
+        )
+
+    async def _open(self, options: Options, begun: float, turn: Turn | None = None) -> OpenReply:
         model = self._model
-        prepared = await asyncio.to_thread(self._prepare, model, options)
+        if turn is not None:
+            await self._begin(turn, options)
+        prepared = await asyncio.to_thread(self._prepare, model, options, turn)
+        if turn is not None and turn.wants_summary:
+            await turn.summarize(LLMRunner(self._handle).generate, window=model.context_window)
+            prepared = await asyncio.to_thread(self._prepare, model, options, turn)
         outputs = self._submit(model, prepared.request)
         decoder = ReplyDecoder(
             model.tokenizer,
@@ -121,6 +138,12 @@ class LLMRunner:
             elapsed=lambda: time.monotonic() - begun,
         )
         return OpenReply(outputs, decoder, partial(_ended, self._handle, outputs))
+
+    async def _begin(self, turn: Turn, options: Options) -> None:
+        """Begin a turn, to be left when the lease is given back."""
+        await turn.begin(timeout=options.timeout)
+        self._handle.track(turn.leave)
+        turn.when_ended(partial(self._handle.untrack, turn.leave))
 
     def _submit(self, model: TextModel, request: EngineRequest) -> TokenStream:
         """Queue the request, to be stopped when the lease is given back."""
@@ -136,12 +159,19 @@ class LLMRunner:
             raise
         return outputs
 
-    def _prepare(self, model: TextModel, options: Options) -> _Prepared:
+    def _prepare(self, model: TextModel, options: Options, turn: Turn | None) -> _Prepared:
         """Everything that takes time and no device. Runs on a worker thread."""
-        rendered = model.template.render(
-            options.conversation(), tools=options.tools or None, **(options.template_variables or {})
-        )
-        syntax = model.call_syntax
+        max_tokens = options.max_new_tokens or self._handle.config.max_new_tokens
+        if turn is None:
+            rendered, prompt = _encoded(model, options)
+        else:
+            turn.ask(options.asked(), count=lambda text: len(model.tokenizer.encode(text, special=False)))
+            rendered, prompt = turn.fit(
+                lambda messages: _encoded(model, replace(options, prompt=None, messages=messages)),
+                window=model.context_window,
+                reply=max_tokens,
+            )
+        syntax = model.chat.syntax
         reasoning_open = syntax.reasoning_is_open(rendered.text)
         grammar = None
         if options.constrain and (options.tools or options.response_format is not None):
@@ -156,19 +186,14 @@ class LLMRunner:
             )
         config = self._handle.config
         request = EngineRequest(
-            prompt=tuple(encode_prompt(model.tokenizer, rendered)),
-            max_tokens=options.max_new_tokens or config.max_new_tokens,
+            prompt=prompt,
+            max_tokens=max_tokens,
             sampling=self._sampling(options),
             stop_tokens=model.tokenizer.end_tokens,
             grammar=grammar,
         )
         model.engine.validate(request)
-        parser = ResponseParser(
-            syntax,
-            tools=options.tools or (),
-            reasoning_open=reasoning_open,
-            json_reply=options.response_format is not None,
-        )
+        parser = model.chat.parser(rendered, tools=options.tools or (), json_reply=options.response_format is not None)
         return _Prepared(request, parser, (*options.stop_texts, *(config.stop_tokens or ())))
 
     def _sampling(self, options: Options) -> SamplingParams:
@@ -187,6 +212,13 @@ class _Prepared:
     request: EngineRequest
     parser: ResponseParser
     stops: tuple[str, ...]
+
+
+def _encoded(model: TextModel, options: Options) -> tuple[RenderedPrompt, tuple[int, ...]]:
+    rendered = model.chat.render(
+        options.conversation(), tools=options.tools or None, **(options.template_variables or {})
+    )
+    return rendered, tuple(encode_prompt(model.tokenizer, rendered))
 
 
 def _ended(handle: ModelHandle, outputs: TokenStream, error: BaseException | None) -> None:

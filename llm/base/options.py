@@ -107,14 +107,16 @@ class Options:
             raise RequestError("stop has an empty text or something that is no text; each must have a character.")
         return texts
 
+    def asked(self) -> list[dict[str, Any]]:
+        """The messages, or the prompt as one."""
+        if self.messages is None:
+            return [{"role": "user", "content": self.prompt}]
+        return [dict(message) for message in self.messages]
+
     def conversation(self) -> list[dict[str, Any]]:
         """The messages, instructions first."""
-        messages: list[dict[str, Any]] = [{"role": "system", "content": self.instructions}] if self.instructions else []
-        if self.messages is not None:
-            messages += [dict(message) for message in self.messages]
-        else:
-            messages.append({"role": "user", "content": self.prompt})
-        return messages
+        instructions = [{"role": "system", "content": self.instructions}] if self.instructions else []
+        return [*instructions, *self.asked()]
 
 
 def _check_messages(messages: object) -> None:

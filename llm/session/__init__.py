@@ -11,12 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .conversation import Conversation
     from .memory_session_store import MemorySessionStore
     from .sql_session_store import SqlSessionStore
 
-__all__ = ["MemorySessionStore", "SqlSessionStore"]
+__all__ = ["Conversation", "MemorySessionStore", "SqlSessionStore"]
 
 _ON_DEMAND = {
+    "Conversation": ".conversation",
     "MemorySessionStore": ".memory_session_store",
     "SqlSessionStore": ".sql_session_store",
 }

@@ -9,11 +9,13 @@ Stores block; here is where they meet the event loop, in threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
+from ..base.generation_stream import GenerationStream, OpenReply
 from ..base.session import Session, SessionInfo, check_scope
 from ..base.session_store import SessionStore
 from ..exceptions import SessionBusyError
+from .session_stream import SessionStream
 from .turn import Turn
 
 DEFAULT_WAIT_TIMEOUT = 120.0
@@ -59,13 +61,22 @@ class Conversation:
         self._document_scope = check_scope(document_scope)
         self._unstored_scope.append(self._document_scope)
 
-    def turn(self, *, keep_interrupted: bool = True) -> Turn:
-        """A turn that has yet to begin.
+    def stream(
+        self,
+        open_reply: Callable[[Turn], Awaitable[OpenReply]],
+        *,
+        timeout: float | None = None,
+        keep_interrupted: bool = True,
+    ) -> GenerationStream:
+        """A reply that is one turn of this session.
 
         Args:
+            open_reply: begins the turn and sends the request.
+            timeout: seconds that the whole reply may take, from now on.
             keep_interrupted: whether a turn that is left before its end is stored with what was said.
         """
-        return Turn(self, self._store, summarize=self._summarize, keep_interrupted=keep_interrupted)
+        turn = Turn(self, self._store, summarize=self._summarize, keep_interrupted=keep_interrupted)
+        return SessionStream(turn, lambda: open_reply(turn), timeout=timeout)
 
     async def enter(self, *, timeout: float | None = None) -> Session:
         """Wait for the turns before, and read the session. Who enters ends the store's turn; Turn does that.

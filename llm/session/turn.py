@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..base.messages import StreamChunk, ToolCall, Usage
+from ..base.messages import Message, StreamChunk, ToolCall, Usage
 from ..base.session import Session, SessionMessage, check_message, counted_text, estimated_tokens, session_message
 from ..base.session_store import SessionStore
 from ..exceptions import GenerationCancelledError
 from ..logs import RUNNER, get_logger
-from .history import Room, Selection, selections, unheard
+from .history import Room, selections, unheard
 from .summary import Generate, summarized, summary_room
 
 if TYPE_CHECKING:
     from .conversation import Conversation
 
+Rendered = TypeVar("Rendered")
+
 log = get_logger(RUNNER)
 
 
 class Turn:
-    """A turn, made by `Conversation.turn`: begin, ask, hear all of the reply, keep.
+    """A turn, made by a Conversation: begin, ask, fit, hear all of the reply, keep.
 
     Attributes:
         session: as it was when the turn began.
@@ -46,11 +48,13 @@ class Turn:
         self._summarize = summarize
         self._keep_interrupted = keep_interrupted
         self._asked: tuple[SessionMessage, ...] = ()
+        self._left_out = 0
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[ToolCall] = []
         self._usage: Usage | None = None
         self._stored: Future[None] = Future()
+        self._when_ended: list[Callable[[], None]] = []
         # Whoever takes this ends the turn. Nobody can before it has begun, and nobody gives it back.
         self._ending = threading.Lock()
         self._ending.acquire()
@@ -59,6 +63,10 @@ class Turn:
         """Wait for the turns before and read the session; see `Conversation.enter` for what it raises."""
         self.session = await self._conversation.enter(timeout=timeout)
         self._ending.release()
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called as soon as the turn is kept or left, by whoever does that."""
+        self._when_ended.append(callback)
 
     def ask(self, messages: Sequence[Mapping[str, Any]], *, count: Callable[[str], int]) -> None:
         """Say what is to be answered. What the session has already is not asked again.
@@ -76,28 +84,35 @@ class Turn:
             for message in unheard(self.session.messages, given)
         )
 
-    def selections(self, *, window: int, reply: int) -> Iterator[Selection]:
-        """Ways to send the history with what was asked, the longest first; see `history.selections`.
+    def fit(
+        self, encode: Callable[[Sequence[Message]], tuple[Rendered, tuple[int, ...]]], *, window: int, reply: int
+    ) -> tuple[Rendered, tuple[int, ...]]:
+        """The prompt with as much of the history as fits; see `history.selections`. What can never fit is not cut.
 
         Args:
+            encode: renders messages, and gives the tokens of that.
             window: tokens that prompt and reply may have together.
             reply: the most tokens of the reply.
         """
         # A reply may be cut short by the window's end rather than push out all that came before.
         room = Room(window, min(reply, window // 4), summary_room(window) if self._summarize else 0)
-        return selections(self.session.messages, self._asked, room=room, summary=self.session.summary)
+        for selection in selections(self.session.messages, self._asked, room=room, summary=self.session.summary):
+            rendered, tokens = encode(selection.messages)
+            self._left_out = selection.left_out
+            if len(tokens) <= room.prompt:
+                break
+        return rendered, tokens
 
-    def wants_summary(self, selection: Selection) -> bool:
-        """Whether a summary has to be made before this selection is sent."""
+    @property
+    def wants_summary(self) -> bool:
+        """Whether something has left of which there is no summary yet, and there is to be one."""
         summary = self.session.summary
-        return self._summarize and selection.left_out > 0 and (summary is None or summary.covers != selection.left_out)
+        return self._summarize and self._left_out > 0 and (summary is None or summary.covers != self._left_out)
 
-    async def summarize(self, selection: Selection, generate: Generate, *, window: int) -> None:
-        """Make the summary that a selection wants and keep it with the session."""
+    async def summarize(self, generate: Generate, *, window: int) -> None:
+        """Make the summary that is wanted and keep it with the session; then `fit` anew."""
         session = self.session
-        summary = await summarized(
-            generate, session.messages, selection.left_out, earlier=session.summary, window=window
-        )
+        summary = await summarized(generate, session.messages, self._left_out, earlier=session.summary, window=window)
         await asyncio.to_thread(self._store.set_summary, session.id, owner=session.owner, summary=summary)
         self.session = replace(session, summary=summary)
 
@@ -148,6 +163,8 @@ class Turn:
         return hasattr(self, "session")
 
     def _in_thread(self, end: Callable[[], None]) -> None:
+        while self._when_ended:
+            self._when_ended.pop()()
         try:
             threading.Thread(target=end, name=f"store a turn of session {self.session.id}").start()
         except RuntimeError:  # the interpreter is shutting down, so that no event loop is held up any more
