@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .base.call_syntax import CallSyntax
+from .chat.chat_format import ChatFormat
 from .chat.llama_cpp_tokenizer import LlamaCppTokenizer
 from .chat.template import ChatTemplate
-from .chat.tool_format import derive_call_syntax
 from .engine.batch_engine import BatchEngine
 from .engine.compute_budget import PROCESS_BUDGET
 from .engine.llama_cpp_executor import LlamaCppExecutor
@@ -32,7 +31,7 @@ GENERIC_TEMPLATE = (
 
 def estimate_memory(config: LLMConfig) -> int:
     """Bytes that `load` will take; see `estimate_gguf_memory` for the formula."""
-    return estimate_gguf_memory(_find(config)[1], n_ctx=config.n_ctx)
+    return _memory(_find(config)[1], config)
 
 
 def load(config: LLMConfig) -> LlamaCppModel:
@@ -54,7 +53,7 @@ def load(config: LLMConfig) -> LlamaCppModel:
             "The file may need a newer llama-cpp-python, or more memory than there is."
         )
     try:
-        return LlamaCppModel(config, header, weights, memory_bytes=estimate_gguf_memory(header, n_ctx=config.n_ctx))
+        return LlamaCppModel(config, header, weights)
     except BaseException:
         library.llama_model_free(weights)
         raise
@@ -63,17 +62,18 @@ def load(config: LLMConfig) -> LlamaCppModel:
 class LlamaCppModel:
     """Owns the weights; everything else here points into them and is closed first."""
 
-    def __init__(self, config: LLMConfig, header: GGUFHeader, weights: Any, *, memory_bytes: int) -> None:
+    def __init__(self, config: LLMConfig, header: GGUFHeader, weights: Any) -> None:
         self._library = initialised_library()
         self._weights = weights
-        self.memory_bytes = memory_bytes
+        self.memory_bytes = _memory(header, config)
         self.tokenizer = LlamaCppTokenizer(self._library.llama_model_get_vocab(weights))
-        self.template = ChatTemplate(
-            header.chat_template or GENERIC_TEMPLATE,
-            special_tokens={"bos_token": self.tokenizer.bos_text, "eos_token": self.tokenizer.eos_text},
-            control_texts=self.tokenizer.special_texts,
+        self.chat = ChatFormat(
+            ChatTemplate(
+                header.chat_template or GENERIC_TEMPLATE,
+                special_tokens={"bos_token": self.tokenizer.bos_text, "eos_token": self.tokenizer.eos_text},
+                control_texts=self.tokenizer.special_texts,
+            )
         )
-        self.call_syntax: CallSyntax = derive_call_syntax(self.template)
         offload = config.device != "cpu" and config.n_gpu_layers != 0
         self.engine = BatchEngine(
             lambda: LlamaCppExecutor(
@@ -105,6 +105,10 @@ def _find(config: LLMConfig) -> tuple[Path, GGUFHeader]:
     model = resolve_model(config)
     assert model.header is not None
     return model.path, model.header
+
+
+def _memory(header: GGUFHeader, config: LLMConfig) -> int:
+    return estimate_gguf_memory(header, config.n_ctx, sequences=config.max_concurrency)
 
 
 def _choose_device(params: Any, library: Any, config: LLMConfig) -> None:

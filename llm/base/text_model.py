@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..chat.template import ChatTemplate
+from ..chat.chat_format import ChatFormat
 from ..chat.tokenizer import Tokenizer
 from ..engine.batch_engine import EngineStatistics
 from ..engine.request import EngineRequest
 from ..engine.token_stream import TokenStream
-from .call_syntax import CallSyntax
 from .loaded_model import LoadedModel
 
 
@@ -37,8 +36,5 @@ class TextModel(LoadedModel, Protocol):
     def tokenizer(self) -> Tokenizer: ...
 
     @property
-    def template(self) -> ChatTemplate: ...
-
-    @property
-    def call_syntax(self) -> CallSyntax:
-        """How the model writes reasoning and tool calls."""
+    def chat(self) -> ChatFormat:
+        """How to talk with the model."""

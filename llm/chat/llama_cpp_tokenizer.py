@@ -11,7 +11,7 @@ from typing import Any
 from ..exceptions import EngineClosedError
 from ..llama_cpp_library import initialised_library
 
-_CONTROL = 1 << 3  # enum llama_token_attr
+_CONTROL_OR_UNKNOWN = 1 << 3 | 1 << 0  # of enum llama_token_attr: what `parse_special` turns on
 
 
 class LlamaCppTokenizer:
@@ -26,7 +26,9 @@ class LlamaCppTokenizer:
         self.size: int = library.llama_vocab_n_tokens(vocabulary)
         everything = range(self.size)
         self.end_tokens = frozenset(token for token in everything if library.llama_vocab_is_eog(vocabulary, token))
-        control = [token for token in everything if library.llama_vocab_get_attr(vocabulary, token) & _CONTROL]
+        control = [
+            token for token in everything if library.llama_vocab_get_attr(vocabulary, token) & _CONTROL_OR_UNKNOWN
+        ]
         texts = {library.llama_vocab_get_text(vocabulary, token).decode("utf-8", "replace"): token for token in control}
         self.special_texts: dict[str, int] = {text: token for text, token in texts.items() if text}
         bos = library.llama_vocab_bos(vocabulary)
@@ -48,7 +50,7 @@ class LlamaCppTokenizer:
         return piece
 
     def close(self) -> None:
-        """Wait for calls under way on other threads; later ones raise EngineClosedError. Then the model may be freed."""
+        """Wait for calls under way on other threads; later ones raise EngineClosedError. Then free the model."""
         with self._idle:
             self._closed = True
             self._idle.wait_for(lambda: self._users == 0)
