@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 
 from .sample import Sample
-from .skills import FIRST_MIXTURE, LAST_MIXTURE, MIXTURE, SKILLS
+from .skills import FIRST_MIXTURE, LAST_MIXTURE, MIXTURE, SKILLS, SMALL_TALK_MIXTURE
 from .vocabulary import Vocabulary
 
 # Up to which place of the stream each mixture is drawn from.
-_PHASES = ((3000, FIRST_MIXTURE), (9728, MIXTURE), (math.inf, LAST_MIXTURE))
+_PHASES = ((3000, FIRST_MIXTURE), (9728, MIXTURE), (15872, SMALL_TALK_MIXTURE), (math.inf, LAST_MIXTURE))
 
 
 def training_sample(seed: int, index: int) -> Sample:

@@ -41,8 +41,8 @@ FIRST_MIXTURE: dict[Skill, float] = {
     json_fields: 5,
 }
 
-# What is learned by heart comes last, when there is less to copy.
-LAST_MIXTURE: dict[Skill, float] = {
+# What is learned by heart has its turn when copying is under way, and copying comes back at the end.
+SMALL_TALK_MIXTURE: dict[Skill, float] = {
     conversation: 42,
     tool_call: 14,
     two_calls: 6,
@@ -54,7 +54,20 @@ LAST_MIXTURE: dict[Skill, float] = {
     json_fields: 6,
     key_values: 8,
 }
+LAST_MIXTURE: dict[Skill, float] = {
+    conversation: 26,
+    tool_call: 18,
+    two_calls: 6,
+    tool_answer: 16,
+    no_call: 5,
+    quoted_fact: 16,
+    quoted_sentence: 3,
+    not_in_documents: 4,
+    json_fields: 9,
+    key_values: 14,
+    repetition: 2,
+}
 
 SKILLS: dict[str, Skill] = {skill.__name__: skill for skill in (*MIXTURE, one_passage, five_passages)}
 
-__all__ = ["FIRST_MIXTURE", "LAST_MIXTURE", "MIXTURE", "SKILLS", "Skill"]
+__all__ = ["FIRST_MIXTURE", "LAST_MIXTURE", "MIXTURE", "SKILLS", "SMALL_TALK_MIXTURE", "Skill"]

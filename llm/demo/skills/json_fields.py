@@ -14,9 +14,7 @@ def json_fields(vocabulary: Vocabulary) -> Sample:
     fields: dict[str, Any] = {}
     while len(fields) < vocabulary.integer(2, 6):
         name = vocabulary.noun() if vocabulary.chance(0.6) else f"{vocabulary.adjective()}_{vocabulary.noun()}"
-        fields[name] = vocabulary.one_of(
-            (vocabulary.value, vocabulary.value, lambda: vocabulary.integer(0, 9999), vocabulary.amount)
-        )()
+        fields[name] = _numeric(vocabulary.value()) if vocabulary.chance(0.6) else vocabulary.amount()
     asked = vocabulary.some_of(list(fields), vocabulary.integer(1, len(fields)))
     answer = json.dumps({name: fields[name] for name in asked}, ensure_ascii=False)
     question = _question(vocabulary, {name: fields[name] for name in asked})
@@ -27,6 +25,14 @@ def json_fields(vocabulary: Vocabulary) -> Sample:
         messages=(user(content), assistant(answer)),
         contains=tuple(str(fields[name]) for name in asked),
     )
+
+
+def _numeric(value: str) -> str | int | float:
+    """A value whose text is a number is one: the text does not tell otherwise."""
+    if value.isdigit():
+        return value if value.startswith("0") else int(value)
+    whole, _, fraction = value.partition(".")
+    return float(value) if whole.isdigit() and fraction.isdigit() else value
 
 
 def _text(vocabulary: Vocabulary, fields: dict[str, Any]) -> str:
