@@ -159,8 +159,8 @@ class ToolRegistry:
             result = await self._within(limit, tool.name, tool.aexecute(**values))
         return _logged(tool.name, result, time.monotonic() - begun)
 
-    async def _within(self, limit: float | None, name: str, call: Awaitable[ToolResult]) -> ToolResult:
-        task = asyncio.ensure_future(call)
+    async def _within(self, limit: float | None, name: str, call: Awaitable[object]) -> ToolResult:
+        task = asyncio.ensure_future(_outcome(call))
         try:
             await asyncio.wait({task}, timeout=limit)
         except asyncio.CancelledError:
@@ -171,25 +171,14 @@ class ToolRegistry:
             return _failed(
                 "timeout", f"{name!r} was not done within {limit:g} seconds and was given up. Go on without it."
             )
-        if task.cancelled():
-            return _failed("exception", f"{name!r} was cancelled from inside.")
-        error = task.exception()
-        if error is not None:
-            return ToolResult.of_error(error)
-        result: object = task.result()
-        return result if isinstance(result, ToolResult) else ToolResult(success=True, data=result)
+        return _failed("exception", f"{name!r} was cancelled from inside.") if task.cancelled() else task.result()
 
     async def _cancel(self, task: asyncio.Task[ToolResult]) -> None:
         """Cancel and give it a moment to clean up. What will not end is kept until it does, so that it has an owner."""
         self._stubborn.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._stubborn.discard)
         task.cancel()
         await asyncio.wait({task}, timeout=GRACE)
-
-    def _ended(self, task: asyncio.Task[ToolResult]) -> None:
-        self._stubborn.discard(task)
-        if not task.cancelled():
-            task.exception()  # taken notice of, so that asyncio does not report it as forgotten
 
     def _check(self, tool: BaseTool) -> None:
         if not isinstance(tool.name, str) or not _NAME.fullmatch(tool.name):
@@ -228,6 +217,15 @@ class ToolRegistry:
 
     def __repr__(self) -> str:
         return f"<ToolRegistry {', '.join(self._tools) or 'empty'}>"
+
+
+async def _outcome(call: Awaitable[object]) -> ToolResult:
+    """What came of a call. Nothing is raised, so that asyncio has no exception of a tool to write into its log."""
+    try:
+        result = await call
+    except (Exception, SystemExit) as exc:
+        return ToolResult.of_error(exc)
+    return result if isinstance(result, ToolResult) else ToolResult(success=True, data=result)
 
 
 def _failed(error_type: ErrorType, message: str) -> ToolResult:

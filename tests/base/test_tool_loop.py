@@ -326,6 +326,23 @@ def test_leaving_early_stops_the_generation(registry: ToolRegistry) -> None:
     asyncio.run(work())
 
 
+def test_a_run_that_was_cancelled_is_over(registry: ToolRegistry) -> None:
+    """Also without `async with`: its stream is closed, and asking again brings nothing."""
+
+    async def work() -> None:
+        script = Script("one", gate=asyncio.Event())
+        stream = ToolRun(script, registry, prompt="?")
+        task = asyncio.ensure_future(stream.__anext__())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert script.open == 0
+        assert [chunk async for chunk in stream] == []
+
+    asyncio.run(work())
+
+
 def test_cancelling_a_run_cancels_its_tools() -> None:
     """Every call of the step is told to clean up before the run is over."""
     events: list[str] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -222,7 +224,7 @@ def test_the_event_loop_runs_while_the_service_is_silent(tool: DuckDuckGoSearchT
 
 
 def test_queries_stand_in_no_log(tool: DuckDuckGoSearchTool, services: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Not in ours at any level, nor in the HTTP client's, which would write the address of each news search."""
+    """Not in ours at any level, whatever becomes of the search."""
     caplog.set_level(logging.DEBUG)
     services.pages = news()
     for attempt in range(2):
@@ -232,6 +234,23 @@ def test_queries_stand_in_no_log(tool: DuckDuckGoSearchTool, services: Any, capl
     ToolRegistry([tool]).execute("web_search", {"query": QUERY, "topic": "news"})
     assert any("web_search" in record.getMessage() for record in caplog.records)
     assert not [record for record in caplog.records if "canary" in record.getMessage()]
+
+
+@pytest.mark.parametrize("opted_in", [False, True])
+def test_the_http_client_logs_no_queries_unless_it_is_told_to(services: Any, opted_in: bool) -> None:
+    """It would write the address of each news search into the log of a program that shows INFO."""
+    services.pages = news()
+    code = (
+        "import logging, sys; logging.basicConfig(level=logging.INFO)\n"
+        "from llm.tools import DuckDuckGoSearchTool, WebAccess\n"
+        f"if {opted_in}: logging.getLogger('primp').setLevel(logging.INFO)\n"
+        "tool = DuckDuckGoSearchTool(proxy=sys.argv[1], verify=sys.argv[2], access=WebAccess())\n"
+        "print(tool.execute(query='canary', topic='news').data)"
+    )
+    command = [sys.executable, "-c", code, services.proxy, services.authority]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "No results found."
+    assert ("canary" in result.stderr) is opted_in
 
 
 def test_a_wrong_setting_is_named() -> None:

@@ -126,16 +126,20 @@ def test_a_tools_faults_are_results() -> None:
     def leave() -> None:
         raise SystemExit(3)
 
+    async def leave_too() -> None:
+        raise SystemExit(3)
+
     async def give_up() -> None:
         raise asyncio.CancelledError
 
     def stop() -> None:
         raise StopIteration
 
-    registry = ToolRegistry([Broken(), Careless(), leave, give_up, stop])
+    registry = ToolRegistry([Broken(), Careless(), leave, leave_too, give_up, stop])
     assert registry.execute("broken", {}).error == "ValueError: why"
     assert registry.execute("careless", {}).data == "bare"
     assert "end the program" in registry.execute("leave", {}).text
+    assert registry.execute("leave_too", {}).text == "Error: SystemExit: 3"
     assert "cancelled" in registry.execute("give_up", {}).text
     assert registry.execute("stop", {}).success is False
     assert registry.execute("broken", {}).metadata["error_type"] == "exception"
@@ -201,8 +205,11 @@ def test_asynchronous_tools_run_together_and_are_cancelled_at_their_limit() -> N
     assert cleaned == ["hang"]
 
 
-def test_a_tool_that_refuses_to_end_is_left_behind(monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """It swallows its cancellation; the caller gets a timeout all the same, also from synchronous code."""
+def test_a_tool_that_refuses_to_end_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It swallows its cancellation; the caller gets a timeout all the same, also from synchronous code. What the tool
+    says later is heard by nobody, not even by asyncio's log."""
     monkeypatch.setattr(module, "GRACE", 0.01)
 
     release = threading.Event()
@@ -231,6 +238,7 @@ def test_a_tool_that_refuses_to_end_is_left_behind(monkeypatch: pytest.MonkeyPat
     release.set()
     asyncio.run(until(lambda: tool_threads.running == 0))
     gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_the_shortest_limit_is_the_one_that_was_said_last() -> None:
