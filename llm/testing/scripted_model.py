@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..base.call_syntax import CallSyntax
+from ..chat.chat_format import ChatFormat
 from ..chat.template import ChatTemplate
-from ..chat.tool_format import derive_call_syntax
 from ..demo.chat_template import CHAT_TEMPLATE
 from ..engine.batch_engine import BatchEngine
 from ..engine.executor import Capabilities, TokenBatch
@@ -52,13 +51,13 @@ class ScriptedModel:
     """What ScriptedLoader loads."""
 
     def __init__(self, config: LLMConfig, script: Script, before_compute: Callable[[TokenBatch], None] | None) -> None:
-        self.name = config.model_name
         self.context_window = config.n_ctx
         self.memory_bytes = 1
         self.prompts: list[str] = []
         self.tokenizer = ByteTokenizer()
-        self.template = ChatTemplate(CHAT_TEMPLATE, special_tokens={}, control_texts=self.tokenizer.special_texts)
-        self.call_syntax: CallSyntax = derive_call_syntax(self.template)
+        self.chat = ChatFormat(
+            ChatTemplate(CHAT_TEMPLATE, special_tokens={}, control_texts=self.tokenizer.special_texts)
+        )
         self._script = script
         capabilities = Capabilities(
             vocabulary=self.tokenizer.size,
