@@ -54,6 +54,7 @@ class GrammarConstraint:
         self._matcher = matcher
         self._words = (vocabulary_size + 31) // 32
         self._end_tokens = frozenset(end_tokens)
+        self._ends = 0  # end tokens taken after the grammar's last token; the matcher does not count them
 
     def allows(self, token: int) -> bool:
         """Whether `token` may come next. An end token is allowed only where the grammar may end."""
@@ -86,12 +87,16 @@ class GrammarConstraint:
         Raises:
             GenerationError: it is not allowed; the constraint cannot be used any more.
         """
-        if not self._matcher.consume_token(token):
+        if token in self._end_tokens and self._matcher.is_stopped():
+            self._ends += 1
+        elif not self._matcher.consume_token(token):
             raise GenerationError(f"Token {token} is not allowed by the grammar at this place.")
 
     def rollback(self, count: int) -> None:
         """Take back the last `count` advanced tokens."""
-        if count and not self._matcher.rollback(count):
+        ends = min(count, self._ends)
+        self._ends -= ends
+        if count > ends and not self._matcher.rollback(count - ends):
             raise GenerationError(f"The grammar cannot be taken back by {count} tokens.")
 
     @property

@@ -106,7 +106,7 @@ def _pattern_problem(pattern: str) -> str:
 
 
 def _exact(value: int | float, word: str, path: str) -> int | float:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise refuse(word, path, "it must be a finite number")
     if isinstance(value, int) and (value.bit_length() > 1000 or int(float(value)) != value):
         raise refuse(word, path, "it holds an integer that is not exact as a 64-bit float")

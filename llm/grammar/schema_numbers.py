@@ -101,9 +101,11 @@ def _step(words: Mapping[str, Any], path: str) -> Fraction | None:
 
 def _fraction(value: object, word: str, path: str) -> Fraction:
     """The decimal that stands in the schema: 0.1 means one tenth, not the float next to it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Fraction(value)
+    if not isinstance(value, float) or not math.isfinite(value):
         raise refuse(word, path, "it must be a finite number")
-    return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
+    return Fraction(repr(value))
 
 
 def _exact_from(value: int) -> int:

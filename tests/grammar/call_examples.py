@@ -234,5 +234,7 @@ def special_texts(syntax: CallSyntax) -> list[str]:
 def closing_texts(syntax: CallSyntax) -> list[str]:
     """The markers of a syntax that end a piece of free text."""
     closed = (syntax.reasoning_close, syntax.parameter_close, syntax.string_quote, syntax.content_close)
-    keys = ("item", "name", "within", "root", "place", "lat", "lon", "filters", "key", "value", "by", "tags", "text")
-    return [text.strip().replace("{key}", key) for text in closed if len(text.strip()) > 1 for key in keys]
+    parameters = [key for kind in (*TOOLS.values(), Place, Filter, Folder) for key in kind.model_fields]
+    keys = dict.fromkeys(["item", *parameters])
+    marks = [text.strip() for text in closed if len(text.strip()) > 1]
+    return list(dict.fromkeys(mark.replace("{key}", key) for mark in marks for key in keys))

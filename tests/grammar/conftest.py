@@ -34,7 +34,7 @@ class Bench:
             constraint.advance(token)
         return not whole or constraint.allows(END_TOKEN)
 
-    def walk(self, grammar: str, *, seed: int, patience: int = 40) -> str:
+    def walk(self, grammar: str, *, seed: int, patience: int = 40, longest: int = 20_000) -> str:
         """What a model with random weights writes under `grammar`, until it ends.
 
         Every allowed token has the same chance, except that what closes something grows likelier the longer the text
@@ -45,7 +45,7 @@ class Bench:
         constraint = self.compiler(grammar)
         mask = np.zeros((self.vocabulary.size + 31) // 32, dtype=np.int32)
         data = bytearray()
-        for step in range(20_000):
+        for step in range(longest):
             constraint.fill_mask(mask)
             allowed = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little")).tolist()
             assert allowed, f"no token is allowed after {bytes(data)!r}"
@@ -58,7 +58,7 @@ class Bench:
             closing = [token for token in allowed if self.vocabulary.piece(token) in self.closers]
             hurry = 0.15 if step < patience else 0.9
             token = choose.choice(closing if closing and choose.random() < hurry else allowed)
-            if step > 20 * patience and choose.random() < 0.8:
+            if step > 20 * patience and choose.random() < 0.5:
                 token = min(closing or [other for other in allowed if other > 32] or allowed)
             assert constraint.allows(token)
             constraint.advance(token)
