@@ -17,6 +17,8 @@ from .schema_words import refuse
 from .string_formats import FORMAT_PATTERNS, FORMATS_WITHOUT_SYNTAX
 
 _LARGEST_COUNT = 2**31 - 1
+# What is forced is cut into tokens again at every step.
+_LONGEST_TEXT = 4_000
 
 
 def text(value: object, word: str, path: str) -> str:
@@ -27,6 +29,8 @@ def text(value: object, word: str, path: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise refuse(word, path, "it holds a text with half of a surrogate pair") from None
+    if len(value) > _LONGEST_TEXT:
+        raise refuse(word, path, f"it holds a text of more than {_LONGEST_TEXT} characters")
     return value
 
 
