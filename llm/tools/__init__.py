@@ -1,6 +1,6 @@
 """What a model can do besides talking: tools, their registry, and search on the web for who wants it.
 
-A tool's own dependency is imported with the tool.
+Names are loaded when they are first used, and a tool's own dependency with the tool.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .base import BaseTool, ToolParameter, ToolResult
-from .function_tool import FunctionTool
-from .tool_registry import ToolRegistry
 from .web_policy import WebAccess, set_web_access, web_access
 
 if TYPE_CHECKING:
+    from .base import BaseTool, ToolParameter, ToolResult
     from .base_web_search import DuckDuckGoSearchTool
+    from .function_tool import FunctionTool
     from .serpapi_web_search import SerpAPISearchTool
+    from .tool_registry import ToolRegistry
     from .web_search import WebResult, WebSearchTool
 
 __all__ = [
@@ -34,8 +34,13 @@ __all__ = [
 ]
 
 _ON_DEMAND = {
+    "BaseTool": ".base",
     "DuckDuckGoSearchTool": ".base_web_search",
+    "FunctionTool": ".function_tool",
     "SerpAPISearchTool": ".serpapi_web_search",
+    "ToolParameter": ".base",
+    "ToolRegistry": ".tool_registry",
+    "ToolResult": ".base",
     "WebResult": ".web_search",
     "WebSearchTool": ".web_search",
 }

@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 
 from ..exceptions import ConfigError
 from ..logs import TOOL, get_logger
-from .web_policy import WebAccess
 from .web_search import DEFAULT_TIMEOUT, Search, Trouble, WebResult, WebSearchTool
 
 try:
@@ -45,7 +44,7 @@ class DuckDuckGoSearchTool(WebSearchTool):
         safesearch: how much is kept out of news.
         proxy: address of an HTTP or SOCKS proxy; None takes the environment's.
         verify: a file with the certificates to trust, for networks that look into TLS; True for the usual ones.
-        timeout, allowed_with_documents, access: see WebSearchTool.
+        timeout, allowed_with_documents: see WebSearchTool.
     """
 
     service = "DuckDuckGo"
@@ -59,11 +58,10 @@ class DuckDuckGoSearchTool(WebSearchTool):
         verify: bool | str = True,
         timeout: float = DEFAULT_TIMEOUT,
         allowed_with_documents: bool = False,
-        access: WebAccess | None = None,
     ) -> None:
         if safesearch not in ("on", "moderate", "off"):
             raise ConfigError("safesearch", safesearch, "'on', 'moderate' or 'off'")
-        super().__init__(timeout=timeout, allowed_with_documents=allowed_with_documents, access=access)
+        super().__init__(timeout=timeout, allowed_with_documents=allowed_with_documents)
         self._region = region
         self._safesearch = safesearch
         self._connection = {"proxy": proxy, "timeout": self._answer_timeout, "verify": verify}

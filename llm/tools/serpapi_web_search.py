@@ -9,7 +9,7 @@ from typing import Any
 
 from ..exceptions import ConfigError
 from ..logs import TOOL, get_logger
-from .web_policy import WebAccess
+from .web_policy import web_access
 from .web_search import DEFAULT_TIMEOUT, Search, Trouble, WebResult, WebSearchTool
 
 try:
@@ -34,7 +34,7 @@ class SerpAPISearchTool(WebSearchTool):
     Args:
         api_key: your key; None takes SERPAPI_API_KEY as the settings have read it.
         country, language: two letters each, such as ``us`` and ``en``; None leaves it to Google.
-        timeout, allowed_with_documents, access: see WebSearchTool.
+        timeout, allowed_with_documents: see WebSearchTool.
 
     Raises:
         ConfigError: there is no key, or as for WebSearchTool.
@@ -50,10 +50,9 @@ class SerpAPISearchTool(WebSearchTool):
         language: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         allowed_with_documents: bool = False,
-        access: WebAccess | None = None,
     ) -> None:
-        super().__init__(timeout=timeout, allowed_with_documents=allowed_with_documents, access=access)
-        key = api_key if api_key is not None else self._decided().serpapi_api_key
+        super().__init__(timeout=timeout, allowed_with_documents=allowed_with_documents)
+        key = api_key if api_key is not None else web_access().serpapi_api_key
         if not isinstance(key, str) or not key.strip():
             raise ConfigError(
                 "api_key", None, "a SerpAPI key, as api_key=... or in SERPAPI_API_KEY where settings are used"

@@ -7,7 +7,7 @@ SERPAPI_API_KEY; a program without settings calls `set_web_access`. This module 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..exceptions import ConfigError
 
@@ -56,6 +56,9 @@ def web_access() -> WebAccess:
 
 
 def set_web_access(access: WebAccess) -> None:
-    """Decide, for all web tools of this process and from now on."""
+    """Decide, for all web tools of this process and from now on. A process that is private stays private."""
     global _access
+    if _access is not None and _access.private:
+        # Neither settings that are read late nor a program may undo what was forbidden before.
+        access = replace(access, private=True)
     _access = access

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..exceptions import ConfigError, RequestError
 from .base import BaseTool, ToolResult
-from .web_policy import WebAccess, web_access
+from .web_policy import web_access
 
 Topic = Literal["web", "news"]
 Recent = Literal["day", "week", "month", "year"]
@@ -71,7 +71,6 @@ class WebSearchTool(BaseTool):
         timeout: seconds that one answer of the service may take.
         allowed_with_documents: offer it to a model that also sees documents, which could then ask the web what they
             say.
-        access: what it may do; None takes what is decided for the process, see `set_web_access`.
 
     Raises:
         ConfigError: nobody has decided about web access, or a value is not allowed.
@@ -79,21 +78,14 @@ class WebSearchTool(BaseTool):
 
     service: str
 
-    def __init__(
-        self,
-        *,
-        timeout: float = DEFAULT_TIMEOUT,
-        allowed_with_documents: bool = False,
-        access: WebAccess | None = None,
-    ) -> None:
+    def __init__(self, *, timeout: float = DEFAULT_TIMEOUT, allowed_with_documents: bool = False) -> None:
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= 600:
             raise ConfigError("timeout", timeout, "seconds above 0, up to 600")
         if not isinstance(allowed_with_documents, bool):
             raise ConfigError("allowed_with_documents", allowed_with_documents, "True or False")
         self._answer_timeout = float(timeout)
         self._allowed_with_documents = allowed_with_documents
-        self._access = access
-        _ = self._decided()
+        _ = web_access()
 
     @property
     def name(self) -> str:
@@ -137,7 +129,7 @@ class WebSearchTool(BaseTool):
             a success with an empty list. Without success, `error` is for the model and ``metadata["error_type"]`` one
             of "private", "arguments", "rate_limit", "timeout", "unreadable", "no_network", "key", "service", "engine".
         """
-        if self._decided().private:
+        if web_access().private:
             return self._failed(
                 Trouble(
                     "private",
@@ -161,9 +153,6 @@ class WebSearchTool(BaseTool):
     @abstractmethod
     def _ask(self, search: Search) -> Sequence[WebResult] | Trouble:
         """Ask the service; whatever goes wrong is Trouble."""
-
-    def _decided(self) -> WebAccess:
-        return self._access if self._access is not None else web_access()
 
     def _failed(self, trouble: Trouble) -> ToolResult:
         return ToolResult(

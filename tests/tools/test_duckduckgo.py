@@ -192,7 +192,7 @@ def test_a_private_process_sends_nothing(services: Any) -> None:
     set_web_access(WebAccess())
     tool = DuckDuckGoSearchTool(proxy=services.proxy, verify=services.authority)
     set_web_access(WebAccess(private=True))
-    tools = [tool, DuckDuckGoSearchTool(proxy=services.proxy), DuckDuckGoSearchTool(access=WebAccess(private=True))]
+    tools = [tool, DuckDuckGoSearchTool(proxy=services.proxy), DuckDuckGoSearchTool()]
     results = [tool.execute(query=QUERY, topic=topic) for tool in tools for topic in ("web", "news")]  # type: ignore[arg-type]
     results.append(ToolRegistry([tool]).execute("web_search", {"query": QUERY}))
     for result in results:
@@ -242,9 +242,10 @@ def test_the_http_client_logs_no_queries_unless_it_is_told_to(services: Any, opt
     services.pages = news()
     code = (
         "import logging, sys; logging.basicConfig(level=logging.INFO)\n"
-        "from llm.tools import DuckDuckGoSearchTool, WebAccess\n"
+        "from llm.tools import DuckDuckGoSearchTool, WebAccess, set_web_access\n"
+        "set_web_access(WebAccess())\n"
         f"if {opted_in}: logging.getLogger('primp').setLevel(logging.INFO)\n"
-        "tool = DuckDuckGoSearchTool(proxy=sys.argv[1], verify=sys.argv[2], access=WebAccess())\n"
+        "tool = DuckDuckGoSearchTool(proxy=sys.argv[1], verify=sys.argv[2])\n"
         "print(tool.execute(query='canary', topic='news').data)"
     )
     command = [sys.executable, "-c", code, services.proxy, services.authority]

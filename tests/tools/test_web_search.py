@@ -56,12 +56,15 @@ def test_nothing_is_decided_until_somebody_decides() -> None:
     assert web_access() == WebAccess(private=True)
 
 
-def test_a_tool_may_be_given_its_own_decision() -> None:
-    """`access` of one tool holds whatever is decided for the process."""
-    set_web_access(WebAccess(private=True))
-    assert Library([], access=WebAccess()).execute(query="x").success
+def test_a_private_process_stays_private() -> None:
+    """Whoever decides first or last: the settings cannot undo what the program forbade, nor the other way round."""
     set_web_access(WebAccess())
-    assert Library(access=WebAccess(private=True)).execute(query="x").metadata["error_type"] == "private"
+    tool = Library([])
+    assert tool.execute(query="x").success
+    for decision in (WebAccess(private=True), WebAccess(serpapi_api_key="key")):
+        set_web_access(decision)
+        assert tool.execute(query="x").metadata["error_type"] == "private"
+    assert web_access() == WebAccess(private=True, serpapi_api_key="key")
 
 
 def test_a_wrong_decision_is_named_and_the_key_is_not_shown() -> None:
@@ -93,14 +96,16 @@ def test_results_are_cut_to_size_and_stripped() -> None:
 
 def test_a_search_says_nothing_of_its_query() -> None:
     """Neither as a value nor as a result that somebody prints."""
-    tool = Library([WebResult(title="canary", url="https://example.org/", snippet="")], access=WebAccess())
+    set_web_access(WebAccess())
+    tool = Library([WebResult(title="canary", url="https://example.org/", snippet="")])
     result = tool.execute(query="canary")
     assert "canary" not in repr(tool.asked) + repr(result)
 
 
 def test_a_model_is_told_what_it_may_ask() -> None:
     """The definition names the four arguments, their bounds and their meaning."""
-    definition = Library(access=WebAccess()).to_openai()["function"]
+    set_web_access(WebAccess())
+    definition = Library().to_openai()["function"]
     parameters = definition["parameters"]
     assert definition["name"] == "web_search"
     assert parameters["required"] == ["query"]
