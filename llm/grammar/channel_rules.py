@@ -89,7 +89,7 @@ class ChannelReply:
         if self._answer:
             typed = syntax.content_open.removesuffix(headers.message) + headers.constraint + headers.message
             header = either([self._header(syntax.content_open), self._header(typed)])
-            last.append(f"{header} blank {self._answer} blank {self._end}")
+            last.append(f"{header} {self._answer}")
         elif self._calls != "required":
             text = self._grammar.terminal("text", without(self._banned))
             last.append(f"{self._header(syntax.content_open)} {text} {self._end}")

@@ -63,14 +63,14 @@ class MarkedReply:
             reply = either([f"blank {self._first_calls()} blank", self._framed_answer()])
         else:  # JSON alone, with no blanks that a model could lose itself in and a reader would have to strip
             reply = self._framed_answer()
-        return f"{self._reasoning(before_text=free)} {reply} {self._end()}".strip()
+        return f"{self._reasoning(before_text=free)} {reply} {self._end() if free else ''}".strip()
 
     def _reasoning(self, *, before_text: bool) -> str:
         opened, closed = self._syntax.reasoning_open.strip(), self._syntax.reasoning_close.strip()
         if not opened or not closed:
             return ""
         banned = [closed] + (self._triggers() if self._calls == "none" else [])
-        thought = body(self._thought(banned, closed))
+        thought = body([*self._thought(banned, closed), *([] if before_text else [Blank()])])
         if self._inside:
             return thought
         opening = self._markers.exact(opened)
@@ -186,7 +186,7 @@ class MarkedReply:
         """What the template writes after a reply, where that is a control token that a model may take for the end."""
         parts = self._markers.exact(self._syntax.turn_end.strip())
         if parts and all(isinstance(part, Special) for part in parts):
-            return optional(body([Blank(), *parts] if self._calls != "auto" else parts))
+            return optional(body(parts))
         return ""
 
 
