@@ -148,7 +148,7 @@ def test_a_thousand_loads_and_unloads_leave_nothing_behind(loader: FakeLoader, n
     """No thread, no model and no lease survives; the task that did it all has not piled up its old leases."""
     models: weakref.WeakSet[FakeModel] = weakref.WeakSet()
     gc.collect()
-    leases = sum(isinstance(thing, Lease) for thing in gc.get_objects())
+    leases = sum(type(thing) is Lease for thing in gc.get_objects())
 
     async def main() -> None:
         pool = ModelPool(loader=loader)
@@ -160,7 +160,7 @@ def test_a_thousand_loads_and_unloads_leave_nothing_behind(loader: FakeLoader, n
         assert pool.statistics()["models"] == []
         gc.collect()
         assert len(models) == 0
-        assert sum(isinstance(thing, Lease) for thing in gc.get_objects()) - leases <= 1
+        assert sum(type(thing) is Lease for thing in gc.get_objects()) - leases <= 1
 
     asyncio.run(main())
     assert loader.count("load") == loader.count("close") == 1000
