@@ -11,6 +11,7 @@ so that a token count is the length of a text, and the prompts that the model ha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from ..chat.chat_format import ChatFormat
 from ..chat.template import ChatTemplate
@@ -58,11 +59,11 @@ class ScriptedModel:
         self.chat = ChatFormat(
             ChatTemplate(CHAT_TEMPLATE, special_tokens={}, control_texts=self.tokenizer.special_texts)
         )
-        self._script = script
+        self._reply = lru_cache(256)(lambda prompt: script(self.tokenizer.text(prompt)).encode())
         capabilities = Capabilities(
             vocabulary=self.tokenizer.size,
             window=config.n_ctx,
-            cells=max(config.n_ctx, 1 << 16),
+            cells=2 * config.n_ctx,
             max_sequences=64,
             max_batch=config.n_batch,
             max_outputs=config.n_batch,
@@ -81,10 +82,10 @@ class ScriptedModel:
         begun = len(tokens) - 1 - tokens[::-1].index(256)
         opening = tokens.index(10, begun) + 1  # "<|im_start|>assistant" and a line break
         said = len(tokens) - opening
-        prompt = self.tokenizer.text(tokens[:opening])
+        prompt = tuple(tokens[:opening])
         if said == 0:
-            self.prompts.append(prompt)
-        reply = self._script(prompt).encode()
+            self.prompts.append(self.tokenizer.text(prompt))
+        reply = self._reply(prompt)
         return reply[said] if said < len(reply) else 257
 
 
@@ -92,7 +93,7 @@ class ScriptedLoader:
     """A model loader for ModelPool.
 
     Args:
-        script: from the prompt, as the model reads it, to the reply. It is asked again for every token.
+        script: from the prompt, as the model reads it, to the reply.
         window: tokens of the context window.
         before_compute: called before each step, on the engine's thread; a test may block here.
 
