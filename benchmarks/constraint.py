@@ -185,7 +185,7 @@ def main() -> None:
         }
         row, first = table[name], table[name]["cold"]
         print(
-            f"{name:26} compile {row['compile_ms']:6.1f} ms   per token, cold: allows {first['allows']['mean_us']:5.1f} us,"
+            f"{name:26} compile {row['compile_ms']:6.1f} ms   cold: allows {first['allows']['mean_us']:5.1f} us,"
             f" mask {first['mask']['mean_us']:6.1f} us (p99 {first['mask']['p99_us']:7.1f}),"
             f" forced {first['forced']['mean_us']:5.1f} us",
             flush=True,
