@@ -17,6 +17,7 @@ from llm.hub.policy import DownloadPolicy, set_download_policy
 from llm.knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from llm.llm_config import LLMConfig
 from llm.logs import LogLevels
+from llm.session.session_config import SessionConfig
 
 from .options_file import find_options_file, read_options_file
 from .variables import VARIABLES, Section, check_names
@@ -33,6 +34,7 @@ class AppConfiguration:
     Attributes:
         ModelConfiguration: the model and its default sampling.
         KnowledgeChromaConfiguration: the knowledge store.
+        SessionConfiguration: the session store.
         LoggerConfiguration: the components' log levels; nothing is logged before its `apply()`.
         DownloadConfiguration: whether and where models may be downloaded.
         options_file: the file that was read, None where there was none.
@@ -40,6 +42,7 @@ class AppConfiguration:
 
     ModelConfiguration: LLMConfig
     KnowledgeChromaConfiguration: ChromaKnowledgeConfig
+    SessionConfiguration: SessionConfig
     LoggerConfiguration: LogLevels
     DownloadConfiguration: DownloadPolicy
     options_file: Path | None = field(default=None, compare=False)
@@ -75,6 +78,7 @@ def load_settings(*, environ: Mapping[str, str], options_file: Path | None = Non
     return AppConfiguration(
         ModelConfiguration=_section("model", LLMConfig, given, {"model_name": DEFAULT_MODEL}),
         KnowledgeChromaConfiguration=_section("knowledge", ChromaKnowledgeConfig, given),
+        SessionConfiguration=_section("session", SessionConfig, given),
         LoggerConfiguration=_section("logging", LogLevels, given),
         DownloadConfiguration=_section("download", DownloadPolicy, given),
         options_file=options_file,
@@ -104,7 +108,7 @@ def _section(
 
 def _complaint(name: str, given: Mapping[str, _Given], allowed: str) -> ConfigError:
     text, source = given[name]
-    return ConfigError(name, text, f"{allowed} (set in {source})")
+    return ConfigError(name, "(not shown)" if VARIABLES[name].secret else text, f"{allowed} (set in {source})")
 
 
 appConfiguration: AppConfiguration

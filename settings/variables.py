@@ -10,9 +10,9 @@ from typing import Literal
 
 from llm.exceptions import ConfigError
 
-Section = Literal["model", "knowledge", "logging", "download"]
+Section = Literal["model", "knowledge", "session", "logging", "download"]
 
-PREFIXES = ("LLM_", "KB_", "LOG_")
+PREFIXES = ("LLM_", "KB_", "SESSION_", "LOG_")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -20,12 +20,16 @@ _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable, the field it sets, and the reader of its text. A reader raises ValueError with what is allowed."""
+    """A variable, the field it sets, and the reader of its text. A reader raises ValueError with what is allowed.
+
+    The text of a secret one does not stand in error messages.
+    """
 
     name: str
     section: Section
     field: str
     read: Callable[[str], object]
+    secret: bool = False
 
 
 def _text(text: str) -> str:
@@ -104,6 +108,10 @@ VARIABLES: dict[str, Variable] = {
         Variable("KB_CHROMA_RETRIEVAL_CHUNK_OVERLAP", "knowledge", "retrieval_chunk_overlap", _whole),
         Variable("KB_CHROMA_CONTEXT_CHUNK_SIZE", "knowledge", "context_chunk_size", _whole),
         Variable("KB_CHROMA_CONTEXT_CHUNK_OVERLAP", "knowledge", "context_chunk_overlap", _whole),
+        Variable("SESSION_DATABASE_URL", "session", "database_url", _text, secret=True),
+        Variable("SESSION_BUSY_TIMEOUT", "session", "busy_timeout", _number),
+        Variable("SESSION_WAIT_TIMEOUT", "session", "wait_timeout", _number),
+        Variable("SESSION_SUMMARIZE", "session", "summarize", _flag),
     )
 }
 

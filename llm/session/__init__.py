@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .conversation import Conversation
     from .memory_session_store import MemorySessionStore
+    from .session_config import SessionConfig, open_session_store
     from .sql_session_store import SqlSessionStore
 
-__all__ = ["Conversation", "MemorySessionStore", "SqlSessionStore"]
+__all__ = ["Conversation", "MemorySessionStore", "SessionConfig", "SqlSessionStore", "open_session_store"]
 
 _ON_DEMAND = {
     "Conversation": ".conversation",
     "MemorySessionStore": ".memory_session_store",
+    "SessionConfig": ".session_config",
     "SqlSessionStore": ".sql_session_store",
+    "open_session_store": ".session_config",
 }
 
 
