@@ -77,8 +77,6 @@ messages = Table(
     Column("tokens", Integer, nullable=False),
     Column("interrupted", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    # The table is its own index: the messages of a session lie together, however far apart they were said.
-    sqlite_with_rowid=False,
 )
 
 _COMPONENT = "sessions"

@@ -15,7 +15,7 @@ from settings.app_settings import load_settings
 
 
 def test_settings_name_the_store(tmp_path: Path) -> None:
-    """Every variable reaches its field, and the store opens from them; by default it is a file in the current folder."""
+    """Every variable reaches its field, and the store opens from them; by default it is a file beside the program."""
     assert load_settings(environ={}).SessionConfiguration == SessionConfig()
     environ = {
         "SESSION_DATABASE_URL": f"sqlite:///{tmp_path / 'here.db'}",
