@@ -22,9 +22,11 @@ from ..exceptions import EngineClosedError, EngineFailedError, HandleReleasedErr
 from ..grammar.response_grammar import response_grammar
 from .generation_stream import GenerationStream, OpenReply
 from .messages import GenerateResult
-from .options import GenerateOptions, Options
+from .options import GenerateOptions, Options, RunOptions
 from .reply_decoder import ReplyDecoder
 from .text_model import TextModel
+from .tool_loop import DEFAULT_MAX_STEPS, ToolRun, run_tools
+from .tool_steps import RunResult, StepCallback, Tools
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -94,6 +96,39 @@ class LLMRunner:
             RequestError: an argument is wrong. What only the model can judge is raised by the first chunk.
         """
         return self._stream(Options(**options), keep_interrupted=True)
+
+    async def run(
+        self,
+        *,
+        tools: Tools,
+        max_steps: int = DEFAULT_MAX_STEPS,
+        on_step: StepCallback | None = None,
+        documents_in_scope: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
+        """Generate, execute the tools that the model calls, tell it what they said, until it answers; see ToolRun.
+
+        Raises:
+            RequestError: an option is wrong, or a tool is not allowed where documents are in scope.
+            GenerationError: a generation, or the run in the time it was given, ended without an answer.
+        """
+        return await run_tools(
+            self, tools, max_steps=max_steps, on_step=on_step, documents_in_scope=documents_in_scope, **options
+        )
+
+    def run_stream(
+        self,
+        *,
+        tools: Tools,
+        max_steps: int = DEFAULT_MAX_STEPS,
+        on_step: StepCallback | None = None,
+        documents_in_scope: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> ToolRun:
+        """The same piece by piece: `async for chunk in run`, then `run.result`."""
+        return ToolRun(
+            self, tools, max_steps=max_steps, on_step=on_step, documents_in_scope=documents_in_scope, **options
+        )
 
     def supports_function_calling(self) -> bool:
         """Whether the model's own chat template knows tools. Without, calls are made in a generic format."""

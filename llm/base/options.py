@@ -13,13 +13,12 @@ from .messages import Message
 ToolChoice = Literal["none", "auto", "required"] | str | Mapping[str, Any]
 
 
-class GenerateOptions(TypedDict, total=False):
-    """Keywords of `generate` and `generate_stream`; see Options for what they mean."""
+class RunOptions(TypedDict, total=False):
+    """Keywords of `run` beside its tools; see Options for what they mean."""
 
     prompt: str | None
     messages: Sequence[Message | Mapping[str, Any]] | None
     instructions: str | None
-    tools: Sequence[Mapping[str, Any]] | None
     tool_choice: ToolChoice
     parallel_tool_calls: bool
     response_format: Any
@@ -37,6 +36,12 @@ class GenerateOptions(TypedDict, total=False):
     stop: str | Sequence[str] | None
     timeout: float | None
     template_variables: Mapping[str, Any] | None
+
+
+class GenerateOptions(RunOptions, total=False):
+    """Keywords of `generate` and `generate_stream`; see Options for what they mean."""
+
+    tools: Sequence[Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
