@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 from collections.abc import Awaitable, Callable
@@ -55,7 +56,7 @@ class Bench:
     def run(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             asyncio.run(work())  # type: ignore[arg-type]
-            if not self.executor.closed:
+            with contextlib.suppress(EngineClosedError):
                 self.engine.check_integrity()
         finally:
             self.engine.close()
