@@ -72,6 +72,7 @@ EXPECTED = {
     "Basic usage": "programming language",
     "Streaming generation": "Latency: ",
     "Native function calling": "Tool: get_customer_data, Args: {'customer_id': ",
+    "Tools that are called for you": " steps",
     "Structured answers": "name=",
     "Model pool for production deployments": "",
 }
