@@ -14,9 +14,10 @@ from .json_schema import json_rule
 from .lark import Grammar, either, literal, pattern_of
 from .markers import Blank, Markers, Part, Rule, Text, body
 from .parameter_rules import ParameterRules, properties_of
+from .schema_tree import resolved
 from .sequences import any_order
 from .tool_arguments import Tool
-from .value_rules import Notation, ValueRules, resolved
+from .value_rules import Notation, ValueRules
 
 _BLANKS = r"[ \t\r\n]{0,16}"
 _ID = "[A-Za-z0-9_.:-]{1,64}"

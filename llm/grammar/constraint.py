@@ -15,14 +15,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from ..exceptions import GenerationError, SchemaError
 from .lark import special_token
-
-# Verbose messages would quote the text around the place where they arose. The fuel of one step, ten times the default,
-# is spent in a tenth of a second; a reply that takes that once is better than one that fails.
-_LIMITS = LLParserLimits(verbose_errors=False, step_lexer_fuel=2_000_000, step_max_items=200_000)
+from .native_limits import LIMITS, panics_caught
 
 
 class Vocabulary(Protocol):
@@ -110,8 +107,8 @@ class GrammarConstraint:
     def _check(self) -> None:
         if self._matcher.is_error():
             raise GenerationError(
-                f"The grammar became too complex to follow ({self._matcher.stop_reason()}). "
-                "Simplify the schema's patterns and alternatives."
+                f"The grammar cannot be followed any further ({self._matcher.stop_reason()}): it is too complex, or "
+                "its engine broke. Simplify the schema's patterns and alternatives."
             )
 
 
@@ -156,7 +153,8 @@ class GrammarCompiler:
         with self._lock:
             if self._tokenizer is None:
                 self._tokenizer = _tokenizer_of(self._vocabulary)
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        with panics_caught():
+            matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=LIMITS)
         if matcher.is_error():
             reason = matcher.get_error().partition("\n")[0][:200]
             raise SchemaError(f"The tools or the response format cannot be made into a grammar: {reason}")

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .schema_tree import reference
+
 _MOST_STEPS = 10_000
 _DEEPEST = 20
 
@@ -25,8 +27,8 @@ def _apart(a: Any, b: Any, definitions: Mapping[str, Any], steps: Iterator[int],
     if a is True or b is True or depth > _DEEPEST or next(steps) > _MOST_STEPS:
         return False
     for node, other in ((a, b), (b, a)):
-        if "$ref" in node:
-            return _apart(definitions[node["$ref"].rpartition("/")[2]], other, definitions, steps, depth + 1)
+        if (name := reference(node)) is not None:
+            return _apart(definitions[name], other, definitions, steps, depth + 1)
         if "anyOf" in node:
             return all(_apart(branch, other, definitions, steps, depth + 1) for branch in node["anyOf"])
         if "allOf" in node:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from llguidance import LLMatcher
 
 from ..exceptions import SchemaError
-from .finite import depth, finite_schema, most_at_once, parts
+from .finite import finite_schema
+from .native_limits import LIMITS, panics_caught
 from .normal_form import NormalForm
+from .schema_tree import all_parts, depth, most_at_once, with_shared_leaves
 from .schema_words import refuse
 
 # A line break with its indentation, or a few blanks, and that once between two parts: never endless white space.
-WHITE_SPACE = r"\r?\n[ \t]{0,64}|[ \t]{1,8}"
+WHITE_SPACE = r"\r?\n[ \t]{0,64}|[ \t]{1,2}"
 
 _ESCAPES_WITHOUT_UNICODE = 'nrbtf\\"'
 # llguidance follows references on the C stack, where about a thousand levels fit; more would end the process.
@@ -72,7 +74,8 @@ def _checked_text(text: str) -> dict[str, Any]:
     checked = finite_schema(form.root, form.definitions)
     if checked is None:
         raise refuse("", "", "no finite value satisfies it")
-    error = LLMatcher.validate_grammar(f"start: {json_rule(checked)}")
+    with panics_caught():
+        error = LLMatcher.validate_grammar(f"start: {json_rule(checked)}", limits=LIMITS)
     if error:
         keyword, reason = next(((word, why) for sign, word, why in _SIGNS if sign in error), ("", "it is too complex"))
         raise refuse(keyword, "", reason)
@@ -81,24 +84,12 @@ def _checked_text(text: str) -> dict[str, Any]:
 
 def json_rule(schema: Mapping[str, Any]) -> str:
     """The body of a Lark rule that matches exactly the JSON texts of a checked schema."""
+    nodes = all_parts([schema, *schema.get("$defs", {}).values()])
+    objects = [node for node in nodes if node.get("type") == "object"]
     options: dict[str, Any] = {"whitespace_pattern": WHITE_SPACE}
     # Beside named properties an open object could spell one of their names a second time, with an escape.
-    if any(node["properties"] and node.get("additionalProperties", True) is not False for node in _objects(schema)):
+    if any(node["properties"] and node.get("additionalProperties", True) is not False for node in objects):
         options["json_allowed_escapes"] = _ESCAPES_WITHOUT_UNICODE
     else:
         options["json_allow_general_unicode_escapes"] = True
-    return "%json " + json.dumps({**schema, "x-guidance": options}, ensure_ascii=False)
-
-
-def _objects(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    return (node for node in all_parts([schema, *schema.get("$defs", {}).values()]) if node.get("type") == "object")
-
-
-def all_parts(nodes: list[Any]) -> Iterator[dict[str, Any]]:
-    """The nodes and all that is nested in them."""
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node, bool):
-            yield node
-            waiting += parts(node)
+    return "%json " + json.dumps({**with_shared_leaves(schema), "x-guidance": options}, ensure_ascii=False)

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base.call_syntax import CallSyntax
-from .json_schema import all_parts, json_rule
+from .json_schema import json_rule
 from .lark import Grammar, either, literal, pattern_of
 from .markers import Blank, Markers, Rule, Text, body
+from .schema_tree import resolved
 from .schema_words import refuse
 from .sequences import any_order, in_order
-from .value_rules import resolved, string_parts, string_terminal
+from .value_rules import string_parts, string_terminal
 
 
 class ParameterRules:
@@ -35,8 +36,6 @@ class ParameterRules:
         self._schema = schema
         self._definitions: Mapping[str, Any] = schema.get("$defs", {})
         self._referenced: dict[tuple[str, str], str] = {}
-        nodes = all_parts([schema, *self._definitions.values()])
-        self._keys = dict.fromkeys([syntax.item_key, *(key for node in nodes for key in node.get("properties", {}))])
 
     def all(self) -> str:
         """All parameters of a call, in any order."""
@@ -102,10 +101,10 @@ class ParameterRules:
     def _raw_terminal(self, parts: list[Mapping[str, Any]], ending: str) -> str:
         if not self._syntax.item_key:
             return string_terminal(parts, ending)
-        # Within other parameters any of their markers would be counted, and a text that begins like one read as one.
-        markers = [mark.strip() for key in self._keys for mark in (self._opening(key, "string"), self._closing(key))]
-        terminal = string_terminal(parts, *dict.fromkeys([ending, *markers]))
-        return terminal + rf" & ~/[ \t\r\n]*{pattern_of(self._syntax.parameter_open.strip())}(?s:.*)/"
+        # Within other parameters, what looks like the marker of any of them would be taken for one.
+        opening = pattern_of(self._syntax.parameter_open.strip()) + "[A-Za-z_]"
+        closing = pattern_of(self._syntax.parameter_close.strip().partition("{key}")[0])
+        return f"{string_terminal(parts)} & ~/(?s:.*)(?:{opening}|{closing})(?s:.*)/"
 
     def _json(self, key: str, node: Any) -> str:
         """A parameter whose value is JSON; one form for each word that tells the value's type."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
+from .native_limits import LIMITS, panics_caught
 from .schema_words import refuse
 from .string_formats import FORMAT_PATTERNS, FORMATS_WITHOUT_SYNTAX
 
@@ -96,7 +97,9 @@ def string_node(words: Mapping[str, Any], path: str, *, word: str = "pattern") -
 @functools.lru_cache(maxsize=1024)
 def _pattern_problem(pattern: str) -> str:
     """Why the grammar engine cannot honour a pattern; empty if it can."""
-    error = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema({"type": "string", "pattern": pattern}))
+    grammar = LLMatcher.grammar_from_json_schema({"type": "string", "pattern": pattern})
+    with panics_caught():
+        error = LLMatcher.validate_grammar(grammar, limits=LIMITS)
     if not error:
         return ""
     for sign, reason in (

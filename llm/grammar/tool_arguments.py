@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..exceptions import RequestError, SchemaError
 from .json_schema import checked_schema
+from .schema_tree import resolved
 
 ToolChoice = str | Mapping[str, Any]
 Calls = Literal["none", "auto", "required"]
@@ -75,4 +76,7 @@ def _checked(name: str, parameters: object) -> dict[str, Any]:
         schema = checked_schema(parameters)
     except SchemaError as error:
         raise SchemaError(f"Tool {name!r}: {error}", keyword=error.keyword, path=error.path) from error
+    root = resolved(schema, schema.get("$defs", {}))
+    if "enum" in root or root.get("type", "object") != "object":
+        raise SchemaError(f"Tool {name!r}: the parameters of a tool are an object.", keyword="type")
     return schema or {"type": "object", "properties": {}, "additionalProperties": True}

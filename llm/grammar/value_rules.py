@@ -15,6 +15,7 @@ from llguidance import regex_to_lark
 
 from .lark import Grammar, either, literal, pattern_of, without
 from .markers import Markers, Special, Text, body
+from .schema_tree import resolved
 from .schema_words import refuse
 from .sequences import any_order, in_order
 
@@ -173,15 +174,6 @@ class ValueRules:
             key, taken = "/[A-Za-z_][A-Za-z0-9_]{0,63}/", list(names)
         excluded = f" & ~/{'|'.join(map(pattern_of, taken))}/" if taken else ""
         return self._grammar.terminal("key", key + excluded)
-
-
-def resolved(node: Any, definitions: Mapping[str, Any]) -> Any:
-    """`node`, with the definition in place of a reference."""
-    for _ in definitions:
-        if isinstance(node, bool) or "$ref" not in node:
-            break
-        node = definitions[node["$ref"].rpartition("/")[2]]
-    return node
 
 
 def json_leaf(node: Mapping[str, Any]) -> str:

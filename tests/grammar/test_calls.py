@@ -229,6 +229,13 @@ def test_wrong_tools_and_choices(tools: list[Any], choice: Any, named: str) -> N
         response_grammar(HERMES, tools, tool_choice=choice)
 
 
+def test_parameters_of_a_tool_are_an_object() -> None:
+    """A tool whose arguments would be no object is refused."""
+    for parameters in ({"type": "string"}, {"enum": [1]}, {"$ref": "#/$defs/A", "$defs": {"A": {"type": "array"}}}):
+        with pytest.raises(SchemaError, match="object"):
+            response_grammar(HERMES, [{"name": "f", "parameters": parameters}])
+
+
 def test_a_tools_schema_is_refused_with_the_tools_name() -> None:
     """The error for a tool's parameters names the tool, the keyword and its place."""
     tools = [{"name": "f", "parameters": {"type": "object", "properties": {"x": {"not": {}}}}}]

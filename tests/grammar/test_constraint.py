@@ -13,6 +13,7 @@ from llm.exceptions import GenerationError, SchemaError
 from llm.grammar.byte_vocabulary import END_TOKEN, ByteVocabulary
 from llm.grammar.constraint import GrammarCompiler, GrammarConstraint
 from llm.grammar.json_schema import checked_schema, json_rule
+from llm.grammar.native_limits import panics_caught
 
 DATE = "start: " + json_rule(checked_schema({"type": "string", "format": "date"}))
 
@@ -238,6 +239,18 @@ def test_a_state_explosion_is_a_generation_error(compiler: GrammarCompiler) -> N
         message = str(error)
     assert "abab" not in message
     assert compiler(DATE).allows(ord('"'))
+
+
+def test_a_panic_of_native_code_is_a_schema_error() -> None:
+    """What Python would see as a BaseException, past every handler, is a SchemaError; an interrupt stays one."""
+
+    class PanicException(BaseException):
+        pass
+
+    with pytest.raises(SchemaError), panics_caught():
+        raise PanicException
+    with pytest.raises(KeyboardInterrupt), panics_caught():
+        raise KeyboardInterrupt
 
 
 def test_reprs_are_brief(compiler: GrammarCompiler) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llm.grammar import finite, json_schema, normal_form, schema_leaves, schema_words, sequences, string_formats
+from llm.grammar import json_schema, normal_form, schema_leaves, schema_words, sequences, string_formats
 from llm.grammar.constraint import GrammarCompiler
 
 PAGE = (Path(__file__).parents[2] / "docs" / "constraint.md").read_text("utf-8")
@@ -48,4 +48,3 @@ def test_the_limits_are_the_codes() -> None:
     assert f"at most {sequences.MOST_PROPERTIES} properties" in page
     assert "the latest 64 for each model" in page
     assert GrammarCompiler.__init__.__kwdefaults__ == {"capacity": 64}
-    assert finite.depth(True, {}) == 1
