@@ -1,7 +1,8 @@
 """`appConfiguration`: the process environment, then ``options.env``, then the defaults, as validated values.
 
 `load_settings` is a function of its arguments. `appConfiguration` is its result for this process; it is built when it
-is first asked for, and then also sets the process's download policy. Nothing writes to the environment.
+is first asked for, and then also decides what the process may download and ask the web. Nothing writes to the
+environment.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from llm.knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from llm.llm_config import LLMConfig
 from llm.logs import LogLevels
 from llm.session.session_config import SessionConfig
+from llm.tools.web_policy import WebAccess, set_web_access
 
 from .options_file import find_options_file, read_options_file
 from .variables import VARIABLES, Section, check_names
@@ -37,6 +39,7 @@ class AppConfiguration:
         SessionConfiguration: the session store.
         LoggerConfiguration: the components' log levels; nothing is logged before its `apply()`.
         DownloadConfiguration: whether and where models may be downloaded.
+        WebConfiguration: whether web tools may ask the web.
         options_file: the file that was read, None where there was none.
     """
 
@@ -45,6 +48,7 @@ class AppConfiguration:
     SessionConfiguration: SessionConfig
     LoggerConfiguration: LogLevels
     DownloadConfiguration: DownloadPolicy
+    WebConfiguration: WebAccess
     options_file: Path | None = field(default=None, compare=False)
 
 
@@ -81,6 +85,7 @@ def load_settings(*, environ: Mapping[str, str], options_file: Path | None = Non
         SessionConfiguration=_section("session", SessionConfig, given),
         LoggerConfiguration=_section("logging", LogLevels, given),
         DownloadConfiguration=_section("download", DownloadPolicy, given),
+        WebConfiguration=_section("web", WebAccess, given),
         options_file=options_file,
     )
 
@@ -119,5 +124,6 @@ def __getattr__(name: str) -> AppConfiguration:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     configuration = load_settings(environ=os.environ, options_file=find_options_file(os.environ))
     set_download_policy(configuration.DownloadConfiguration)
+    set_web_access(configuration.WebConfiguration)
     globals()["appConfiguration"] = configuration
     return configuration

@@ -10,7 +10,7 @@ from typing import Literal
 
 from llm.exceptions import ConfigError
 
-Section = Literal["model", "knowledge", "session", "logging", "download"]
+Section = Literal["model", "knowledge", "session", "logging", "download", "web"]
 
 PREFIXES = ("LLM_", "KB_", "SESSION_", "LOG_")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -96,6 +96,8 @@ VARIABLES: dict[str, Variable] = {
         Variable("LLM_MAX_SEARCH_RESULTS", "model", "max_search_results", _whole),
         Variable("LLM_OFFLINE", "download", "offline", _flag),
         Variable("LLM_HUB_ENDPOINT", "download", "endpoint", _optional(_text)),
+        Variable("LLM_PRIVATE", "web", "private", _flag),
+        Variable("SERPAPI_API_KEY", "web", "serpapi_api_key", _text, secret=True),
         Variable("KB_TYPE", "knowledge", "store_type", _text),
         Variable("KB_CHROMA_PERSIST_DIRECTORY", "knowledge", "persist_directory", _text),
         Variable("KB_CHROMA_RETRIEVE_COLLECTION", "knowledge", "retrieve_collection", _text),

@@ -265,3 +265,13 @@ def test_a_configuration_is_a_value() -> None:
     assert first == load_settings(environ={"LLM_SEED": "1"})
     with pytest.raises(AttributeError):
         first.options_file = None  # type: ignore[misc]
+
+
+def test_the_web_is_decided_by_two_variables() -> None:
+    """LLM_PRIVATE forbids it; the key of SerpAPI is read and never shown."""
+    assert load_settings(environ={}).WebConfiguration.private is False
+    web = load_settings(environ={"LLM_PRIVATE": "1", "SERPAPI_API_KEY": "k-123"}).WebConfiguration
+    assert (web.private, web.serpapi_api_key) == (True, "k-123")
+    assert "k-123" not in repr(web)
+    with pytest.raises(ConfigError, match="LLM_PRIVATE='perhaps'"):
+        load_settings(environ={"LLM_PRIVATE": "perhaps"})
