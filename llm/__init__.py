@@ -7,8 +7,7 @@ Importing this package loads no backend; each comes with the first model that ne
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .exceptions import (
     ConfigError,
@@ -42,6 +41,7 @@ from .exceptions import (
     TemplateError,
 )
 from .llm_config import LLMConfig
+from .names_on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from .base.generation_stream import GenerationStream
@@ -107,13 +107,7 @@ _ON_DEMAND = {
     "create_runner": ".factory",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_ON_DEMAND[name], __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_on_demand(globals(), _ON_DEMAND)
 
 
 def __dir__() -> list[str]:

@@ -7,8 +7,9 @@ The database's driver is loaded with the store that needs it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..names_on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from .conversation import Conversation
@@ -26,13 +27,7 @@ _ON_DEMAND = {
     "open_session_store": ".session_config",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_ON_DEMAND[name], __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_on_demand(globals(), _ON_DEMAND)
 
 
 def __dir__() -> list[str]:

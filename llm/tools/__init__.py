@@ -5,9 +5,9 @@ Names are loaded when they are first used, and a tool's own dependency with the 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..names_on_demand import names_on_demand
 from .web_policy import WebAccess, set_web_access, web_access
 
 if TYPE_CHECKING:
@@ -45,13 +45,7 @@ _ON_DEMAND = {
     "WebSearchTool": ".web_search",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_ON_DEMAND[name], __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_on_demand(globals(), _ON_DEMAND)
 
 
 def __dir__() -> list[str]:

@@ -74,7 +74,7 @@ def write_mamba(path: Path, *, layers: int = 2, width: int = 64, states: int = 1
 
 
 def test_a_recurrent_model_is_served_like_any_other(tmp_path: Path) -> None:
-    """Without sharing and drafts, by what the model says of itself: batches, preparation and stops work, texts agree."""
+    """Without sharing and drafts, by what the model says of itself: batches and stops work, texts agree."""
     config = LLMConfig(model_name=str(write_mamba(tmp_path / "mamba.gguf")), n_ctx=1024, max_concurrency=8)
     prompts = [f"This is prompt number {number}" for number in range(12)]
 
