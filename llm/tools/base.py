@@ -106,7 +106,12 @@ class ToolResult:
             return f"Error: {self.error}"
         if self.data is None:
             return "Done."
-        return self.data if isinstance(self.data, str) else to_json(self.data, serialize_unknown=True).decode()
+        if isinstance(self.data, str):
+            return self.data
+        try:
+            return to_json(self.data, serialize_unknown=True).decode()
+        except Exception as exc:  # an object may do anything when it is looked at
+            return f"Done, but the result cannot be written as text: {type(self.data).__name__} ({type(exc).__name__})."
 
 
 class BaseTool(ABC):

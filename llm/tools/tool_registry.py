@@ -14,6 +14,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from ..exceptions import ConfigError, RequestError
@@ -114,7 +115,7 @@ class ToolRegistry:
 
     def to_openai(self) -> list[dict[str, Any]]:
         """The definitions in OpenAI's form, as `generate(tools=...)` takes them, in the order of registration."""
-        return [tool.to_openai() for tool in self._tools.values()]
+        return [tool.to_openai() for tool in self]
 
     def check_with_documents(self) -> None:
         """Nothing, if what documents say cannot leave the machine through a tool.
@@ -122,7 +123,7 @@ class ToolRegistry:
         Raises:
             RequestError: a tool leaves the machine and is not allowed where documents are in scope.
         """
-        for tool in self._tools.values():
+        for tool in self:
             if tool.leaves_machine and not tool.allowed_with_documents:
                 raise RequestError(_not_with_documents(tool))
 
@@ -154,12 +155,14 @@ class ToolRegistry:
             values = tool.arguments.validate(arguments)
         except RequestError as exc:
             result = _failed("arguments", str(exc))
+        except Exception as exc:  # a validator of the tool's own types may raise whatever it likes
+            result = ToolResult.of_error(exc)
         else:
             limit = next((limit for limit in (timeout, tool.timeout, self._timeout) if limit is not None), None)
-            result = await self._within(limit, tool.name, tool.aexecute(**values))
+            result = await self._within(limit, name, partial(tool.aexecute, **values))
         return _logged(tool.name, result, time.monotonic() - begun)
 
-    async def _within(self, limit: float | None, name: str, call: Awaitable[object]) -> ToolResult:
+    async def _within(self, limit: float | None, name: str, call: Callable[[], Awaitable[object]]) -> ToolResult:
         task = asyncio.ensure_future(_outcome(call))
         try:
             await asyncio.wait({task}, timeout=limit)
@@ -219,10 +222,10 @@ class ToolRegistry:
         return f"<ToolRegistry {', '.join(self._tools) or 'empty'}>"
 
 
-async def _outcome(call: Awaitable[object]) -> ToolResult:
+async def _outcome(call: Callable[[], Awaitable[object]]) -> ToolResult:
     """What came of a call. Nothing is raised, so that asyncio has no exception of a tool to write into its log."""
     try:
-        result = await call
+        result = await call()
     except (Exception, SystemExit) as exc:
         return ToolResult.of_error(exc)
     return result if isinstance(result, ToolResult) else ToolResult(success=True, data=result)

@@ -98,11 +98,18 @@ class ToolThreads:
                 result = _Outcome[T](value=context.run(function))
             except BaseException as exc:
                 result = _Outcome(error=exc)
-            with self._lock:
-                self._running -= 1
+            self._returned()
             deliver(result)
 
-        threading.Thread(target=work, name="practorflow-tool", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="practorflow-tool", daemon=True).start()
+        except RuntimeError as exc:
+            self._returned()
+            raise LLMError("The system starts no more threads, so the tool was not called.") from exc
+
+    def _returned(self) -> None:
+        with self._lock:
+            self._running -= 1
 
 
 class _Outcome(Generic[T]):

@@ -156,9 +156,20 @@ def test_a_result_reads_as_text(result: ToolResult, text: str) -> None:
     assert result.text == text
 
 
-def test_data_that_json_does_not_know_is_described() -> None:
-    """An object of an unknown class is no reason to fail."""
+def test_data_that_json_does_not_know_is_no_reason_to_fail() -> None:
+    """Objects of unknown classes are described; what cannot be written at all is said to be so."""
+
+    class Sulky:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    circle: list[Any] = []
+    circle.append(circle)
     assert "object" in ToolResult(success=True, data=[object()]).text
+    for data in (circle, Sulky()):
+        assert ToolResult(success=True, data=data).text
+    for data in (b"\xff", {"a": b"\xff"}):
+        assert "cannot be written as text" in ToolResult(success=True, data=data).text
 
 
 def test_a_result_shows_nothing_of_itself() -> None:

@@ -7,12 +7,13 @@ import gc
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BeforeValidator
 
 from llm.exceptions import ConfigError, RequestError
-from llm.tools import BaseTool, ToolRegistry, ToolResult
+from llm.tools import BaseTool, ToolParameter, ToolRegistry, ToolResult
 from llm.tools import tool_registry as module
 from llm.tools.tool_thread import tool_threads
 
@@ -123,6 +124,16 @@ def test_a_tools_faults_are_results() -> None:
         def execute(self) -> Any:
             return "bare"
 
+    class Mismatched(BaseTool):
+        name = "mismatched"
+        description = ""
+        parameters = (ToolParameter("city", "string"),)
+
+        async def aexecute(self, *, town: str) -> ToolResult:
+            return ToolResult(success=True, data=town)
+
+    def moody(x: Annotated[int, BeforeValidator(lambda x: {}[x])]) -> None: ...
+
     def leave() -> None:
         raise SystemExit(3)
 
@@ -135,9 +146,11 @@ def test_a_tools_faults_are_results() -> None:
     def stop() -> None:
         raise StopIteration
 
-    registry = ToolRegistry([Broken(), Careless(), leave, leave_too, give_up, stop])
+    registry = ToolRegistry([Broken(), Careless(), Mismatched(), moody, leave, leave_too, give_up, stop])
     assert registry.execute("broken", {}).error == "ValueError: why"
     assert registry.execute("careless", {}).data == "bare"
+    assert "unexpected keyword argument 'city'" in registry.execute("mismatched", {"city": "Bern"}).text
+    assert registry.execute("moody", {"x": 1}).text == "Error: KeyError: 1"
     assert "end the program" in registry.execute("leave", {}).text
     assert registry.execute("leave_too", {}).text == "Error: SystemExit: 3"
     assert "cancelled" in registry.execute("give_up", {}).text
