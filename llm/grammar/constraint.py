@@ -49,6 +49,7 @@ class GrammarConstraint:
 
     def __init__(self, matcher: LLMatcher, *, vocabulary_size: int, end_tokens: Iterable[int]) -> None:
         self._matcher = matcher
+        self._tokens = range(vocabulary_size)
         self._words = (vocabulary_size + 31) // 32
         self._end_tokens = frozenset(end_tokens)
         self._ends = 0  # end tokens taken after the grammar's last token; the matcher does not count them
@@ -59,7 +60,9 @@ class GrammarConstraint:
             # A grammar may also name an end token, as the mark that closes a call; only the mask tells.
             allowed = self._matcher.is_accepting() or self._in_mask(token)
         else:
-            allowed = not self._matcher.is_stopped() and self._matcher.validate_tokens([token]) == 1
+            # Models have more logits than tokens, for the sake of round numbers.
+            known = token in self._tokens and not self._matcher.is_stopped()
+            allowed = known and self._matcher.validate_tokens([token]) == 1
         self._check()
         return allowed
 
@@ -86,7 +89,7 @@ class GrammarConstraint:
         """
         if token in self._end_tokens and self._matcher.is_stopped():
             self._ends += 1
-        elif not self._matcher.consume_token(token):
+        elif token not in self._tokens or not self._matcher.consume_token(token):
             raise GenerationError(f"Token {token} is not allowed by the grammar at this place.")
 
     def rollback(self, count: int) -> None:

@@ -137,6 +137,11 @@ def test_rollback_past_the_beginning(compiler: GrammarCompiler) -> None:
 def test_masks_of_other_sizes(compiler: GrammarCompiler) -> None:
     """A model may have more logits than tokens; those beyond are never allowed. Fewer is an error."""
     assert mask_of(compiler(DATE), 1000) == [ord('"')]
+    constraint = compiler("start: /(?s:.*)/")
+    assert not any(constraint.allows(token) for token in (-1, 257, 1000, 2**40))
+    assert constraint.allows(ord("a"))
+    with pytest.raises(GenerationError):
+        constraint.advance(257)
     for wrong in (np.zeros(3, dtype=np.int32), np.zeros(9, dtype=np.int64), np.zeros(18, dtype=np.int32)[::2]):
         with pytest.raises(GenerationError):
             compiler(DATE).fill_mask(wrong)
