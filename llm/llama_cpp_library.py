@@ -6,6 +6,7 @@ weights, every CPU feature on, and ends well or dies.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import logging
@@ -19,6 +20,7 @@ from typing import Any
 
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # a failed assertion in ggml would start a debugger otherwise
 
+import llama_cpp._utils
 import llama_cpp.llama_cpp as library
 
 _logger = logging.getLogger("practorflow.runner")
@@ -27,6 +29,11 @@ _recent_errors: deque[str] = deque(maxlen=4)
 _initialised = threading.Lock()
 _NAME = f"{__package__}.llama_cpp_library"
 _TRYOUT = Path(__file__).with_name("llama_cpp_tryout.gguf")
+
+
+# llama-cpp-python opens the null device twice for good, and Python complains of it at the end.
+atexit.register(llama_cpp._utils.outnull_file.close)
+atexit.register(llama_cpp._utils.errnull_file.close)
 
 
 @library.llama_log_callback  # type: ignore[untyped-decorator]
