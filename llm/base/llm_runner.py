@@ -25,7 +25,7 @@ from .messages import GenerateResult
 from .options import GenerateOptions, Options, RunOptions
 from .reply_decoder import ReplyDecoder
 from .text_model import TextModel
-from .tool_loop import DEFAULT_MAX_STEPS, ToolRun, run_tools
+from .tool_loop import DEFAULT_MAX_STEPS, ToolRun
 from .tool_steps import RunResult, StepCallback, Tools
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..pool.model_handle import ModelHandle
     from ..session.conversation import Conversation
+    from ..session.floor import Floor
     from ..session.turn import Turn
 
 
@@ -112,9 +113,13 @@ class LLMRunner:
             RequestError: an option is wrong, or a tool is not allowed where documents are in scope.
             GenerationError: a generation, or the run in the time it was given, ended without an answer.
         """
-        return await run_tools(
-            self, tools, max_steps=max_steps, on_step=on_step, documents_in_scope=documents_in_scope, **options
+        run = self.run_stream(
+            tools=tools, max_steps=max_steps, on_step=on_step, documents_in_scope=documents_in_scope, **options
         )
+        async with run:
+            async for _ in run:
+                pass
+        return run.result
 
     def run_stream(
         self,
@@ -125,9 +130,19 @@ class LLMRunner:
         documents_in_scope: bool = False,
         **options: Unpack[RunOptions],
     ) -> ToolRun:
-        """The same piece by piece: `async for chunk in run`, then `run.result`."""
+        """The same piece by piece: `async for chunk in run`, then `run.result`.
+
+        With a session, nobody else has a turn of it before the run has ended.
+        """
+        floor = None if self._session is None else self._session.floor()
         return ToolRun(
-            self, tools, max_steps=max_steps, on_step=on_step, documents_in_scope=documents_in_scope, **options
+            _Speaker(self, floor),
+            tools,
+            max_steps=max_steps,
+            on_step=on_step,
+            documents_in_scope=documents_in_scope,
+            ended=None if floor is None else floor.give_up,
+            **options,
         )
 
     def supports_function_calling(self) -> bool:
@@ -148,12 +163,15 @@ class LLMRunner:
     def _model(self) -> TextModel:
         return cast(TextModel, self._handle.model)
 
-    def _stream(self, options: Options, *, keep_interrupted: bool) -> GenerationStream:
+    def _stream(self, options: Options, *, keep_interrupted: bool, floor: Floor | None = None) -> GenerationStream:
         begun = time.monotonic()
         if self._session is None:
             return GenerationStream(lambda: self._open(options, begun), timeout=options.timeout)
         return self._session.stream(
-            lambda turn: self._open(options, begun, turn), timeout=options.timeout, keep_interrupted=keep_interrupted
+            lambda turn: self._open(options, begun, turn),
+            timeout=options.timeout,
+            keep_interrupted=keep_interrupted,
+            floor=floor,
         )
 
     async def _open(self, options: Options, begun: float, turn: Turn | None = None) -> OpenReply:
@@ -240,6 +258,17 @@ class LLMRunner:
             if getattr(options, name) is not None:
                 chosen[name] = getattr(options, name)
         return SamplingParams(**chosen, logit_bias=tuple((options.logit_bias or {}).items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """A runner that has the floor."""
+
+    runner: LLMRunner
+    floor: Floor | None
+
+    def generate_stream(self, **options: Unpack[GenerateOptions]) -> GenerationStream:
+        return self.runner._stream(Options(**options), keep_interrupted=True, floor=self.floor)
 
 
 @dataclass(frozen=True, slots=True)

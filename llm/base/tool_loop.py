@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,6 +43,7 @@ class ToolRun:
         max_result_characters: longer results are cut, and the model is told; None leaves them whole.
         documents_in_scope: whether the model sees documents; tools that send out what they are asked are then refused
             unless they are allowed by name.
+        ended: called when the run has come to its end or was closed, perhaps more than once.
         **options: as for `generate`. `timeout` is for the whole run. A `tool_choice` that demands a call holds for the
             first generation only.
 
@@ -60,6 +61,7 @@ class ToolRun:
         on_step: StepCallback | None = None,
         max_result_characters: int | None = DEFAULT_MAX_RESULT_CHARACTERS,
         documents_in_scope: bool = False,
+        ended: Callable[[], None] | None = None,
         **options: Unpack[GenerateOptions],
     ) -> None:
         for name, number in (("max_steps", max_steps), ("max_result_characters", max_result_characters)):
@@ -75,6 +77,7 @@ class ToolRun:
         self._max_steps = max_steps
         self._on_step = on_step
         self._max_result_characters = max_result_characters
+        self._ended = ended
         self._options = options
         self._messages = [
             dict(message) for message in checked.messages or [{"role": "user", "content": checked.prompt}]
@@ -141,8 +144,12 @@ class ToolRun:
         """Stop at the next token and hand out nothing more. Calling it again does nothing."""
         self._closed = True
         reply, self._reply = self._reply, None
-        if reply is not None:
-            await reply.stream.aclose()
+        try:
+            if reply is not None:
+                await reply.stream.aclose()
+        finally:
+            if self._ended is not None:
+                self._ended()
 
     async def __aenter__(self) -> ToolRun:
         return self
@@ -198,6 +205,8 @@ class ToolRun:
         if "search_metadata" in self._context:
             result["search_metadata"] = self._context["search_metadata"]
         self._result = result
+        if self._ended is not None:
+            self._ended()
         return replace(chunk, usage=usage, latency_seconds=seconds, **self._context)
 
     async def _note(self, reply: _Reply, outcomes: tuple[ToolOutcome, ...]) -> None:

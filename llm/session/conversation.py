@@ -15,6 +15,7 @@ from ..base.generation_stream import GenerationStream, OpenReply
 from ..base.session import Session, SessionInfo, check_scope
 from ..base.session_store import SessionStore
 from ..exceptions import SessionBusyError
+from .floor import Floor
 from .session_stream import SessionStream
 from .turn import Turn
 
@@ -67,6 +68,7 @@ class Conversation:
         *,
         timeout: float | None = None,
         keep_interrupted: bool = True,
+        floor: Floor | None = None,
     ) -> GenerationStream:
         """A reply that is one turn of this session.
 
@@ -74,12 +76,17 @@ class Conversation:
             open_reply: begins the turn and sends the request.
             timeout: seconds that the whole reply may take, from now on.
             keep_interrupted: whether a turn that is left before its end is stored with what was said.
+            floor: of this conversation, where the turn is one of several.
         """
-        turn = Turn(self, self._store, summarize=self._summarize, keep_interrupted=keep_interrupted)
+        turn = Turn(floor or self, self._store, summarize=self._summarize, keep_interrupted=keep_interrupted)
         return SessionStream(turn, lambda: open_reply(turn), timeout=timeout)
 
+    def floor(self) -> Floor:
+        """For several turns one after another, between which nobody else has one."""
+        return Floor(self)
+
     async def enter(self, *, timeout: float | None = None) -> Session:
-        """Wait for the turns before, and read the session. Who enters ends the store's turn; Turn does that.
+        """Wait for the turns before, and read the session. Whoever enters calls `leave` once; Turn does that.
 
         Raises:
             SessionBusyError: the turn before did not end in time.
@@ -97,10 +104,18 @@ class Conversation:
                 "it while a variable still holds it."
             ) from None
         try:
-            return await asyncio.to_thread(self._read)
+            return await self.read()
         except BaseException:
-            turns.leave(self.session_id)
+            self.leave()
             raise
+
+    def leave(self) -> None:
+        """Let the next one have its turn. Safe from any thread."""
+        self._store.turns.leave(self.session_id)
+
+    async def read(self) -> Session:
+        """The session as it is now. A scope that was set meanwhile is stored first."""
+        return await asyncio.to_thread(self._read)
 
     def _read(self) -> Session:
         while self._unstored_scope:

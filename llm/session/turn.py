@@ -25,6 +25,7 @@ from .summary import Generate, summarized, summary_room
 
 if TYPE_CHECKING:
     from .conversation import Conversation
+    from .floor import Floor
 
 Rendered = TypeVar("Rendered")
 
@@ -41,9 +42,9 @@ class Turn:
     session: Session
 
     def __init__(
-        self, conversation: Conversation, store: SessionStore, *, summarize: bool, keep_interrupted: bool
+        self, floor: Conversation | Floor, store: SessionStore, *, summarize: bool, keep_interrupted: bool
     ) -> None:
-        self._conversation = conversation
+        self._floor = floor
         self._store = store
         self._summarize = summarize
         self._keep_interrupted = keep_interrupted
@@ -61,7 +62,7 @@ class Turn:
 
     async def begin(self, *, timeout: float | None = None) -> None:
         """Wait for the turns before and read the session; see `Conversation.enter` for what it raises."""
-        self.session = await self._conversation.enter(timeout=timeout)
+        self.session = await self._floor.enter(timeout=timeout)
         self._ending.release()
 
     def when_ended(self, callback: Callable[[], None]) -> None:
@@ -182,7 +183,7 @@ class Turn:
             outcome = partial(self._stored.set_exception, exc)
         else:
             outcome = partial(self._stored.set_result, None)
-        self._store.turns.leave(session.id)
+        self._floor.leave()
         outcome()
 
     def _reply(self, *, interrupted: bool) -> SessionMessage:

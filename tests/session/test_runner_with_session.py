@@ -25,6 +25,7 @@ from llm.exceptions import (
 from llm.session import Conversation, MemorySessionStore, SqlSessionStore
 from llm.testing.scripted_model import ScriptedLoader
 from llm.testing.session_store_contract import said
+from llm.tools import ToolRegistry
 
 CALL = '<tool_call>\n{{"name": "look", "arguments": {{"at": "{}"}}}}\n</tool_call>'
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
@@ -425,3 +426,78 @@ def test_the_event_loop_does_not_wait_for_the_store() -> None:
 
     at_desk(store, work)
     store.close()
+
+
+def test_a_run_with_tools_is_not_interrupted(store: SessionStore) -> None:
+    """Questions that come while its tools work wait until it has answered; three runs at once come one by one."""
+    registry = ToolRegistry()
+    asking: list[asyncio.Task[str]] = []
+
+    async def work(desk: Desk) -> None:
+        @registry.register
+        async def look(at: str) -> str:
+            """Look at something.
+
+            Args:
+                at: What.
+            """
+            asking.append(asyncio.create_task(desk.ask(f"asked while looking at {at}")))
+            await asyncio.sleep(0)
+            return f"{at} is red"
+
+        await asyncio.gather(
+            *(
+                desk.runner.run(tools=registry, prompt=f"look at {name}", constrain=False)
+                for name in ("Mars", "Io", "Rhea")
+            )
+        )
+        await asyncio.gather(*asking)
+        texts = desk.contents()
+        for name in ("Mars", "Io", "Rhea"):
+            begun = texts.index(f"look at {name}")
+            assert texts[begun + 2] == f"{name} is red"
+            assert texts[begun + 3].startswith("You said: <tool_response>")
+        assert len(texts) == 3 * 4 + 3 * 2
+        assert [text for text in texts if text.startswith("asked")] == [
+            f"asked while looking at {name}" for name in ("Mars", "Io", "Rhea")
+        ]
+
+    at_desk(store, work)
+
+
+@pytest.mark.parametrize("how", ["break", "drop", "error", "never begun"])
+def test_a_run_that_is_left_frees_the_session(store: SessionStore, how: str) -> None:
+    """In a generation, between generations, or by an error of its own; what was said until then is there."""
+    registry = ToolRegistry()
+
+    async def work(desk: Desk) -> None:
+        @registry.register
+        async def look(at: str) -> str:
+            """Look at something.
+
+            Args:
+                at: What.
+            """
+            return f"{at} is red"
+
+        def note(_: object) -> None:
+            raise KeyError("the caller's own fault")
+
+        run = desk.runner.run_stream(tools=registry, prompt="look at Mars", constrain=False, on_step=note)
+        if how == "error":
+            with pytest.raises(KeyError):
+                async for _ in run:
+                    pass
+        elif how != "never begun":
+            async for _ in run:
+                break
+            if how == "break":
+                await run.aclose()
+        if how == "drop":
+            del run
+            gc.collect()
+        assert await desk.ask("free?") == "You said: free?"
+        first, *_ = desk.session().messages
+        assert first.message["content"] == ("free?" if how == "never begun" else "look at Mars")
+
+    at_desk(store, work)
