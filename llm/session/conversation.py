@@ -106,10 +106,10 @@ class Conversation:
         try:
             return await self.read()
         except BaseException:
-            self.leave()
+            self.leave(interrupted=True)
             raise
 
-    def leave(self) -> None:
+    def leave(self, *, interrupted: bool) -> None:  # noqa: ARG002 - it matters to a Floor only
         """Let the next one have its turn. Safe from any thread."""
         self._store.turns.leave(self.session_id)
 

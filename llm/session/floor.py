@@ -39,22 +39,25 @@ class Floor:
             self._holders += 1
         return session
 
-    def leave(self) -> None:
-        """End a turn. Safe from any thread."""
-        with self._lock:
-            self._holders -= 1
-            last = self._holders == 0
-        if last:
-            self._conversation.leave()
+    def leave(self, *, interrupted: bool) -> None:
+        """End a turn; after one that was interrupted there is no other. Safe from any thread."""
+        self._let_go(turns=1, held=interrupted)
 
     def give_up(self) -> None:
-        """There will be no more turns. Calling it again does nothing."""
-        if self._held:
-            self._held = False
-            self.leave()
+        """There will be no more turns. Safe from any thread; calling it again does nothing."""
+        self._let_go(turns=0, held=True)
+
+    def _let_go(self, *, turns: int, held: bool) -> None:
+        with self._lock:
+            before = self._holders
+            self._holders -= turns + (held and self._held)
+            self._held = self._held and not held
+            last = before > 0 and self._holders == 0
+        if last:
+            self._conversation.leave(interrupted=False)
 
     def __del__(self) -> None:
         # A turn keeps its floor alive, so none is under way. A finalizer must not wait for a lock: a thread does.
         if self._held:
             with suppress(RuntimeError):  # no thread can be started: the process ends, and nobody waits any more
-                threading.Thread(target=self._conversation.leave).start()
+                threading.Thread(target=self._conversation.leave, kwargs={"interrupted": True}).start()

@@ -183,7 +183,7 @@ class Turn:
             outcome = partial(self._stored.set_exception, exc)
         else:
             outcome = partial(self._stored.set_result, None)
-        self._floor.leave()
+        self._floor.leave(interrupted=interrupted)
         outcome()
 
     def _reply(self, *, interrupted: bool) -> SessionMessage:

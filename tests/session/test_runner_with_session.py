@@ -465,7 +465,7 @@ def test_a_run_with_tools_is_not_interrupted(store: SessionStore) -> None:
     at_desk(store, work)
 
 
-@pytest.mark.parametrize("how", ["break", "drop", "error", "never begun"])
+@pytest.mark.parametrize("how", ["break", "drop", "error", "lease", "never begun"])
 def test_a_run_that_is_left_frees_the_session(store: SessionStore, how: str) -> None:
     """In a generation, between generations, or by an error of its own; what was said until then is there."""
     registry = ToolRegistry()
@@ -483,12 +483,18 @@ def test_a_run_that_is_left_frees_the_session(store: SessionStore, how: str) -> 
         def note(_: object) -> None:
             raise KeyError("the caller's own fault")
 
+        config, other = desk.runner._handle.config, ModelPool(loader=ScriptedLoader(script))
+        async with other, other.acquire_context(config) as handle:
+            leased = create_runner(handle, session=Conversation(desk.store, desk.session()))
+            held = leased.run_stream(tools=registry, prompt="look at Mars", constrain=False)
+            if how == "lease":
+                await held.__anext__()
         run = desk.runner.run_stream(tools=registry, prompt="look at Mars", constrain=False, on_step=note)
         if how == "error":
             with pytest.raises(KeyError):
                 async for _ in run:
                     pass
-        elif how != "never begun":
+        elif how in ("break", "drop"):
             async for _ in run:
                 break
             if how == "break":
