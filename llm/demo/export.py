@@ -85,6 +85,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
 def _write_huggingface(folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer, config: NetworkConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # the writer makes it readable to its owner alone
     tokenizer.save(str(folder / "tokenizer.json"))
     end, padding = token_id(tokenizer, TURN_END), token_id(tokenizer, END_OF_TEXT)
     _write_json(

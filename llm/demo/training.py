@@ -35,8 +35,8 @@ class Recipe:
     """Everything that decides what the trained weights are, besides the arithmetic of the machine."""
 
     seed: int = 1
-    steps: int = 3000
-    tokens_per_step: int = 8192
+    steps: int = 2100
+    tokens_per_step: int = 4096
     matrix_learning_rate: float = 4e-3
     other_learning_rate: float = 3e-3
     warmup_steps: int = 40
