@@ -9,7 +9,9 @@ import pytest
 
 from llm.demo import GGUF_PATH, HF_PATH, WEIGHTS_PATH
 from llm.demo.chat_template import CHAT_TEMPLATE, render
+from llm.demo.evaluation import called, evaluate
 from llm.demo.generator import evaluation_samples
+from llm.demo.sample import Sample
 
 VARIED_TEXTS = [
     "Hello wörld 你好 🙂 \n\n  x\t1234.5 it's I'LL don't",
@@ -84,6 +86,41 @@ def test_a_second_turn_is_answered_in_its_context(reply: Callable[..., str]) -> 
     first = {"role": "user", "content": "What is Python?"}
     answer = {"role": "assistant", "content": reply(first)}
     assert reply(first, answer, {"role": "user", "content": "Thank you"}) == "You are welcome!"
+
+
+def test_a_told_name_is_remembered(reply: Callable[..., str]) -> None:
+    """What was said two turns ago is copied from the conversation, not known by heart."""
+    told = {"role": "user", "content": "My name is Quentin."}
+    answer = reply(told)
+    assert "Quentin" in answer
+    asked = {"role": "user", "content": "What is my name?"}
+    assert reply(told, {"role": "assistant", "content": answer}, asked) == "Your name is Quentin."
+
+
+def test_the_readmes_tool_is_called_with_the_customer_that_was_named(reply: Callable[..., str]) -> None:
+    """The model fills the README's tool by itself, without constraint."""
+    schema = {
+        "type": "object",
+        "properties": {"customer_id": {"type": "string", "description": "Customer ID"}},
+        "required": ["customer_id"],
+    }
+    described = "Retrieve customer information from internal database"
+    tool = {
+        "type": "function",
+        "function": {"name": "get_customer_data", "description": described, "parameters": schema},
+    }
+    text = reply({"role": "user", "content": "What's the status of customer ABC123?"}, tools=(tool,))
+    assert called(text) == [("get_customer_data", {"customer_id": "ABC123"})]
+
+
+def test_small_talk_is_answered_and_calls_nothing(reply: Callable[..., str]) -> None:
+    """On samples of another seed, answers are those of the table, and functions that are offered stay uncalled."""
+
+    def answer(sample: Sample) -> str:
+        return reply(*sample.prompt, tools=sample.tools)
+
+    shares = evaluate(answer, seed=2000, count=20, figures=("conversation", "no_needless_call", "no_call_answer"))
+    assert min(shares.values()) >= 0.9, shares
 
 
 def test_both_forms_cut_text_into_the_same_tokens(model: Any) -> None:
