@@ -7,12 +7,13 @@ token. There is no generator and no task here: reading takes outputs from a queu
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..engine.token_stream import TokenStream
-from ..exceptions import GenerationTimeoutError
+from ..exceptions import GenerationCancelledError, GenerationTimeoutError, RequestError
 from .messages import StreamChunk
 from .reply_decoder import ReplyDecoder
 
@@ -45,10 +46,13 @@ class GenerationStream:
     def __init__(self, open_reply: Callable[[], Awaitable[OpenReply]], *, timeout: float | None = None) -> None:
         self._open_reply = open_reply
         self._timeout = timeout
+        self._begun = time.monotonic()
         self._reply: OpenReply | None = None
         self._chunks: deque[StreamChunk] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._reading = False
+        self._failure: BaseException | None = None
 
     def __aiter__(self) -> GenerationStream:
         return self
@@ -57,16 +61,22 @@ class GenerationStream:
         """The next chunk.
 
         Raises:
-            LLMError: the request was refused, or generation ended without an answer.
+            RequestError: the request was refused, or another task is reading this stream.
+            LLMError: generation ended without an answer.
         """
+        if self._reading:
+            raise RequestError("This stream is being read by another task; give each reader a stream of its own.")
         if not self._chunks:
             if self._closed:
                 raise StopAsyncIteration
+            self._reading = True
             try:
                 await self._read()
             except BaseException as error:
                 self._end(error)
                 raise
+            finally:
+                self._reading = False
         return self._chunks.popleft()
 
     def stop(self) -> None:
@@ -98,27 +108,33 @@ class GenerationStream:
         self.stop()
 
     async def _read(self) -> None:
-        """Wait for the next chunks; send the request before the first."""
+        """Wait for the next chunks; send the request before the first. Text that came before an error is read first."""
         reply = self._reply
         if reply is None:
             reply = self._reply = await self._open()
         while not self._chunks:
+            if self._failure is not None:
+                raise self._failure
             for output in await reply.outputs.next_outputs():
                 if output.error is not None:
-                    raise output.error
+                    self._failure = output.error
+                    break
                 self._chunks.extend(reply.decoder.feed(output))
                 if self._chunks and self._chunks[-1].finished:
                     self.stop()
                     break
 
     async def _open(self) -> OpenReply:
-        loop = asyncio.get_running_loop()
-        deadline = None if self._timeout is None else loop.time() + self._timeout
         reply = await self._open_reply()
-        if deadline is not None:
+        if self._closed:  # while the request was being prepared
+            reply.outputs.stop()
+            reply.ended(None)
+            raise GenerationCancelledError("The stream was closed before its first chunk.")
+        if self._timeout is not None:
+            left = self._begun + self._timeout - time.monotonic()
             error = GenerationTimeoutError(
                 f"The reply was not finished within timeout={self._timeout:g} seconds. "
                 "Ask for fewer tokens or allow more time."
             )
-            self._timer = loop.call_at(deadline, reply.outputs.stop, error)
+            self._timer = asyncio.get_running_loop().call_later(left, reply.outputs.stop, error)
         return reply

@@ -104,9 +104,26 @@ class Options:
         if self.timeout is not None and not _is_positive(self.timeout):
             raise RequestError(f"timeout={self.timeout!r} is not allowed: seconds above 0.")
         _ = self.stop_texts
+        for name in ("logit_bias", "template_variables"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Mapping):
+                raise RequestError(f"{name} must be a dictionary, not {type(value).__name__}.")
+        if self.tools is not None and (
+            isinstance(self.tools, (str, bytes, Mapping)) or not all(isinstance(tool, Mapping) for tool in self.tools)
+        ):
+            raise RequestError("tools must be a list of definitions in OpenAI's form.")
+        reserved = {"messages", "tools", "add_generation_prompt"} & set(self.template_variables or ())
+        if reserved:
+            raise RequestError(f"template_variables may not hold {sorted(reserved)}; they have arguments of their own.")
+        for message in self.messages or ():
+            calls = message.get("tool_calls") or ()
+            if isinstance(calls, (str, bytes)) or not all(isinstance(call, Mapping) for call in calls):
+                raise RequestError("tool_calls of a message must be a list of dictionaries.")
 
     @property
     def stop_texts(self) -> tuple[str, ...]:
+        if self.stop is not None and not isinstance(self.stop, Sequence):
+            raise RequestError(f"stop must be text or a list of texts, not {type(self.stop).__name__}.")
         texts = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         if not all(isinstance(text, str) and text for text in texts):
             raise RequestError("stop has an empty text or something that is no text; each must have a character.")
@@ -132,7 +149,8 @@ def _check_messages(messages: object) -> None:
             raise RequestError(f"messages[{index}] must be a dictionary, not {type(message).__name__}.")
         role = message.get("role")
         if role not in ("system", "developer", "user", "assistant", "tool"):
-            raise RequestError(f"messages[{index}] has role {role!r}; allowed are system, user, assistant and tool.")
+            shown = repr(role) if isinstance(role, str) and role.isalpha() and len(role) <= 20 else "something else"
+            raise RequestError(f"messages[{index}] has role {shown}; allowed are system, user, assistant and tool.")
         content = message.get("content")
         if not isinstance(content, str) and not (content is None and message.get("tool_calls")):
             raise RequestError(
@@ -145,4 +163,4 @@ def _is_integer(value: object, low: int) -> bool:
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf

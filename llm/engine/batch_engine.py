@@ -172,8 +172,8 @@ class BatchEngine:
                     "(max_concurrency + max_queue). Try again later."
                 )
             self._open += 1
-        stream.on_stop(lambda: self._stop(generation))
-        self._inbox.put(generation)
+            stream.on_stop(lambda: self._stop(generation))
+            self._inbox.put(generation)  # before the mutex is free: a closing engine ends what is in its inbox
         return stream
 
     def check_integrity(self) -> None:
@@ -253,15 +253,17 @@ class BatchEngine:
         try:
             while self._take_messages():
                 self._step()
-        except Exception as error:
+        except BaseException as error:  # a panic in native code is no Exception, and nobody must wait for ever
             end = EngineFailedError(
                 f"The engine stopped on an unexpected {type(error).__name__}; load the model again."
             )
             end.__cause__ = error
         with self._mutex:
             self._closed = True
-        self._end_all(end)
-        executor.close()
+        try:
+            self._end_all(end, keep_prefixes=False)
+        finally:
+            executor.close()
 
     def _step(self) -> None:
         self._admit()
@@ -281,6 +283,8 @@ class BatchEngine:
     def _take_messages(self) -> bool:
         """Take what arrived; wait for something when there is nothing to do. False when it is time to end."""
         while True:
+            if self._closed:
+                return False
             try:
                 message = self._inbox.get(block=not self._running and not self._waiting and not self._outbox)
             except queue.Empty:
@@ -308,6 +312,8 @@ class BatchEngine:
             if generation.leader is not None:
                 continue
             if not self._has_room(generation, length, source):
+                return
+            if not self._ledger.can_open and not self._ledger.retired:
                 return
             self._start(generation, source, length)
 
@@ -349,8 +355,10 @@ class BatchEngine:
 
     def _start(self, generation: Generation, source: int | None, shared: int) -> None:
         if not self._ledger.can_open:
-            victim = next(sequence for sequence in self._ledger.retired if sequence != source)
-            self._drop(victim)
+            others = [sequence for sequence in self._ledger.retired if sequence != source]
+            if not others:  # the one prefix that could be shared has to make room for its reader
+                source, shared = None, 0
+            self._drop(others[0] if others else self._ledger.retired[0])
         sequence = self._ledger.open()
         if source is not None and shared:
             self._ledger.share(source, sequence, shared)
@@ -399,9 +407,10 @@ class BatchEngine:
             outputs = 1 + len(work.draft) if work.completes else 0
             first = batch.add(generation.sequence, generation.computed, [*tokens, *work.draft], outputs=outputs)
             rows.append(first + work.count - 1)
+        self._executor.clear_abort()
         self._abortable = frozenset(work.generation for work in works if work.count > 1)
         try:
-            if any(work.generation.stream.stop_reason for work in works):
+            if self._closed or any(work.generation.stream.stop_reason for work in works):
                 return
             with self._budget.turn():
                 begun = time.monotonic()
@@ -436,7 +445,7 @@ class BatchEngine:
         executor = self._executor
         try:
             new, right = generation.take(work.draft, lambda index: executor.logits(row + index))
-        except Exception as error:  # a constraint that broke ends its own request, not the others
+        except BaseException as error:  # a constraint that broke ends its own request, not the others
             if work.draft:
                 executor.truncate(sequence, generation.computed)
             self._end(generation, error=error)
@@ -454,15 +463,23 @@ class BatchEngine:
         else:
             self._outbox.append((generation.stream, EngineOutput(tuple(new), cached_tokens=generation.cached_tokens)))
 
-    def _end(self, generation: Generation, *, new: list[int] | None = None, error: BaseException | None = None) -> None:
+    def _end(
+        self,
+        generation: Generation,
+        *,
+        new: list[int] | None = None,
+        error: BaseException | None = None,
+        keep_prefix: bool = True,
+    ) -> None:
         """Hand out the last output of a request and keep its prefix for others."""
         (self._running if generation.state == "running" else self._waiting).remove(generation)
         generation.state = "ended"
-        self._retire(generation)
         output = EngineOutput(tuple(new or ()), generation.finish, generation.cached_tokens, error)
         self._outbox.append((generation.stream, output))
         with self._mutex:
             self._open -= 1
+        if keep_prefix:
+            self._retire(generation)
 
     def _retire(self, generation: Generation) -> None:
         sequence, generation.sequence = generation.sequence, None
@@ -495,17 +512,18 @@ class BatchEngine:
             generation.computed = 0
         self._executor.truncate(generation.sequence, generation.computed)
 
-    def _end_all(self, error: BaseException) -> None:
-        """End every open request, those that are still in the inbox too."""
+    def _end_all(self, error: Exception, *, keep_prefixes: bool = True) -> None:
+        """End every open request, those that are still in the inbox too, each with an error of its own: a traceback
+        that several callers share would show one what another was doing."""
         while not self._inbox.empty():
             message = self._inbox.get()
             if isinstance(message, tuple):
-                message[1].set_exception(error)
+                message[1].set_exception(_copy_of(error))
             elif message is not None and message.state == "sent":
                 message.state = "waiting"
                 self._waiting.append(message)
         for generation in [*self._running, *self._waiting]:
-            self._end(generation, error=error)
+            self._end(generation, error=_copy_of(error), keep_prefix=keep_prefixes)
         self._deliver()
 
     def _forget_everything(self) -> None:
@@ -539,3 +557,11 @@ class BatchEngine:
             assert self._executor.length(sequence) == held, f"sequence {sequence}: device differs from ledger"
             if sequence in live:
                 assert live[sequence].computed == held
+
+
+def _copy_of(error: Exception) -> Exception:
+    """The same error without its traceback."""
+    copy = type(error)(*error.args)
+    if error.__cause__ is not None:
+        copy.__cause__ = error.__cause__.with_traceback(None)
+    return copy

@@ -108,7 +108,10 @@ class Executor(Protocol):
         """Positions that the device holds for a sequence."""
 
     def abort(self) -> None:
-        """Make a `compute` that is under way return early. Safe from any thread; forgotten when none is under way."""
+        """Make the `compute` that is under way, or the next one, return early. Safe from any thread."""
+
+    def clear_abort(self) -> None:
+        """Forget an `abort` that came too late for the step it was meant for."""
 
     def close(self) -> None:
         """Free the device's memory."""

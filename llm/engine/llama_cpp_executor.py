@@ -130,6 +130,9 @@ class LlamaCppExecutor:
     def abort(self) -> None:
         self._abort_flag[0] = b"\1"
 
+    def clear_abort(self) -> None:
+        self._abort_flag[0] = b"\0"
+
     def close(self) -> None:
         if self._context:
             self._library.llama_free(self._context)

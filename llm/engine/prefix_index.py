@@ -8,6 +8,7 @@ two requests that arrive together find each other.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 
 BLOCK = 16
@@ -20,6 +21,7 @@ class PrefixIndex:
         self._tokens: dict[int, list[int]] = {}
         self._keys: dict[int, list[int]] = {}
         self._holders: dict[int, set[int]] = {}
+        self._seed = secrets.randbits(62)  # no prompt can be made to collide with another
 
     def add(self, sequence: int, tokens: Sequence[int]) -> None:
         """Index a new sequence with the tokens that it will hold."""
@@ -34,7 +36,7 @@ class PrefixIndex:
         held.extend(tokens)
         while (len(keys) + 1) * BLOCK <= len(held):
             start = len(keys) * BLOCK
-            key = _key(keys[-1] if keys else 0, held[start : start + BLOCK])
+            key = _key(keys[-1] if keys else self._seed, held[start : start + BLOCK])
             keys.append(key)
             self._holders.setdefault(key, set()).add(sequence)
 
@@ -58,7 +60,7 @@ class PrefixIndex:
             computed: how many tokens of a sequence are in memory; of equal matches the one with more of the
                 match computed wins.
         """
-        key, blocks = 0, 0
+        key, blocks = self._seed, 0
         holders: set[int] = set()
         while (blocks + 1) * BLOCK <= len(tokens):
             key = _key(key, tokens[blocks * BLOCK : (blocks + 1) * BLOCK])

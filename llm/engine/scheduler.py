@@ -69,12 +69,12 @@ def plan_step(
         prompt_rows: rows for prompts while somebody decodes.
         drafts: whether drafts may be proposed.
     """
-    decoding = [generation for generation in running if generation.pending == 1][:max_outputs]
+    decoding = [generation for generation in running if generation.pending == 1][: min(max_outputs, max_rows)]
     filling = [generation for generation in running if generation.pending > 1]
     proposals: list[tuple[int, ...]] = [()] * len(decoding)
     outputs_left = max_outputs - len(decoding)
     if drafts and not filling and 0 < len(decoding) <= MOST_DRAFTING:
-        share = min(MOST_DRAFT_ROWS // len(decoding), outputs_left // len(decoding))
+        share = min(MOST_DRAFT_ROWS, outputs_left, max_rows - len(decoding)) // len(decoding)
         proposals = [_propose(generation, share) for generation in decoding]
     works = [Work(generation, 1, draft) for generation, draft in zip(decoding, proposals, strict=True)]
     rows_left = max_rows - sum(work.rows for work in works)
@@ -94,12 +94,12 @@ def plan_step(
 
 def equal_shares(demands: Sequence[int], budget: int) -> list[int]:
     """Divide `budget` so that nobody gets more than asked for and nobody could get more without taking it from
-    one who has less (max-min fairness)."""
+    one who has less (max-min fairness). Where there is less than one for each, the smallest demands come first."""
     shares = [0] * len(demands)
     left = budget
     order = sorted(range(len(demands)), key=lambda index: demands[index])
     for place, index in enumerate(order):
-        shares[index] = min(demands[index], left // (len(order) - place))
+        shares[index] = min(demands[index], -(-left // (len(order) - place)))
         left -= shares[index]
     return shares
 

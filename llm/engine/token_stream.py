@@ -39,6 +39,7 @@ class TokenStream:
     async def next_outputs(self) -> list[EngineOutput]:
         """Wait until there is something and return all of it; the last output of a request says so."""
         while not self._outputs:
+            assert self._arrived is None, "two tasks read one stream"
             self._arrived = self.loop.create_future()
             try:
                 await self._arrived

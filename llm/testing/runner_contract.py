@@ -357,6 +357,22 @@ class RunnerContract:
 
         leased.run(work)
 
+    def test_closing_a_stream_that_is_being_prepared_stops_it(self, leased: Leased) -> None:
+        """The waiting reader learns of it, nothing runs on, and two tasks cannot read one stream."""
+
+        async def work(runner: LLMRunner) -> None:
+            stream = runner.generate_stream(prompt="Hello", max_new_tokens=400)
+            first = asyncio.ensure_future(stream.__anext__())
+            await asyncio.sleep(0)
+            with pytest.raises(RequestError, match="another task"):
+                await stream.__anext__()
+            await stream.aclose()
+            with pytest.raises(GenerationCancelledError):
+                await first
+            assert [chunk async for chunk in stream] == []
+
+        leased.run(work)
+
     def test_a_time_limit_ends_a_generation(self, leased: Leased) -> None:
         """GenerationTimeoutError after the seconds asked for, and the model is free again."""
 

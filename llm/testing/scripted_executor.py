@@ -141,6 +141,9 @@ class ScriptedExecutor:
     def abort(self) -> None:
         self._abort.set()
 
+    def clear_abort(self) -> None:
+        self._abort.clear()
+
     def close(self) -> None:
         assert not self.closed
         self.closed = True

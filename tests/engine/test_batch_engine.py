@@ -371,9 +371,10 @@ def test_closing_ends_every_request_with_a_named_error() -> None:
 
 def test_a_device_failure_ends_what_runs_and_spares_what_comes() -> None:
     """A batch that breaks fails its requests with the cause; the next request starts from clean memory."""
-    broken = iter([False, False, True])
+    broken, sent = iter([False, False, True]), threading.Event()
 
     def fail(_: TokenBatch) -> None:
+        sent.wait(10)
         if next(broken, False):
             raise EngineFailedError("the device broke")
 
@@ -381,6 +382,7 @@ def test_a_device_failure_ends_what_runs_and_spares_what_comes() -> None:
 
     async def work() -> None:
         streams = [bench.submit([index, 1], 20) for index in range(3)]
+        sent.set()
         results = await asyncio.gather(*map(collect, streams), return_exceptions=True)
         assert all(isinstance(result, EngineFailedError) for result in results)
         tokens, _ = await bench.generate([4, 5], 20)
@@ -525,3 +527,86 @@ def test_a_request_whose_event_loop_is_gone_is_stopped() -> None:
     asyncio.run(abandon())
     bench.run(work)
     assert bench.engine.statistics()["running"] == 0
+
+
+def test_a_batch_smaller_than_its_requests_takes_turns() -> None:
+    """Neither decoding rows nor drafts nor prompts ever exceed the batch."""
+    bench = Bench(capabilities(max_batch=2, max_outputs=24))
+
+    async def work() -> None:
+        prompt = prompts(1, 40)[0]
+        await bench.generate(prompt, 3)
+        results = await asyncio.gather(*(bench.generate(prompt, 30) for _ in range(6)))
+        assert all(tokens == reference(MODEL, prompt, 30) for tokens, _ in results)
+        cycle, _ = await bench.generate([1, 2, 3] * 10, 20)
+        assert cycle == reference(MODEL, [1, 2, 3] * 10, 20)
+
+    bench.run(work)
+
+
+def test_closing_in_a_step_that_fails_ends() -> None:
+    """`close` returns, and nobody waits for ever."""
+    reached, gate = threading.Event(), threading.Event()
+
+    def fail(_: TokenBatch) -> None:
+        reached.set()
+        gate.wait(10)
+        raise EngineFailedError("the device broke")
+
+    bench = Bench(before_compute=fail)
+
+    async def work() -> None:
+        stream = bench.submit([1, 2], 20)
+        await asyncio.to_thread(reached.wait, 10)
+        closing = asyncio.create_task(asyncio.to_thread(bench.engine.close))
+        while not bench.engine._closed:  # noqa: ASYNC110 - an engine has no event for it
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.wait_for(closing, 10)
+        with pytest.raises(EngineFailedError):
+            await collect(stream)
+
+    bench.run(work)
+
+
+def test_a_panic_ends_every_request_with_an_error_of_its_own() -> None:
+    """What is no Exception reaches the callers too, and no two of them share a traceback."""
+
+    class Panic(BaseException):
+        pass
+
+    sent = threading.Event()
+
+    def panic(_: TokenBatch) -> None:
+        sent.wait(10)
+        raise Panic
+
+    bench = Bench(before_compute=panic)
+
+    async def work() -> None:
+        streams = [bench.submit([index, 1], 20) for index in range(3)]
+        sent.set()
+        results = await asyncio.gather(*map(collect, streams), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, EngineFailedError)]
+        assert failed
+        assert all(isinstance(result, (EngineFailedError, EngineClosedError)) for result in results)
+        assert len({id(result) for result in results}) == 3
+
+    bench.run(work)
+
+
+def test_as_many_sequences_as_requests_are_enough() -> None:
+    """When the only retired prefix is the one to be shared, it makes room for its reader."""
+    bench = Bench(capabilities(max_sequences=4), engine={"max_concurrency": 4})
+
+    async def work() -> None:
+        prompt = prompts(1, 60)[0]
+        await bench.generate(prompt, 2)
+        others = [bench.submit([index, 5], 300) for index in range(3)]
+        await asyncio.gather(*(stream.next_outputs() for stream in others))
+        tokens, _ = await bench.generate(prompt, 10)
+        assert tokens == reference(MODEL, prompt, 10)
+        for stream in others:
+            stream.stop()
+
+    bench.run(work)

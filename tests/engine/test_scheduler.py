@@ -27,8 +27,9 @@ def generation(pending: int, *, computed: int = 0, lookup: PromptLookup | None =
         ([], 10, []),
         ([5, 5], 20, [5, 5]),
         ([100, 2, 100], 20, [9, 2, 9]),
-        ([100, 100, 100], 10, [3, 3, 4]),
+        ([100, 100, 100], 10, [4, 3, 3]),
         ([7], 0, [0]),
+        ([100, 2, 100, 2], 2, [0, 1, 0, 1]),
     ],
 )
 def test_rows_are_shared_so_that_nobody_waits_for_a_longer_one(
