@@ -27,6 +27,8 @@ _SQLITE_SETTINGS = (
     "PRAGMA secure_delete = ON",  # what is deleted is overwritten
 )
 
+LOG_PATIENCE = 1.0  # seconds
+
 
 class SqlDatabase:
     """Hands out transactions; any number of threads may ask.
@@ -42,6 +44,7 @@ class SqlDatabase:
 
     def __init__(self, url: str, *, busy_timeout: float) -> None:
         self._url = checked_url(url)
+        self._busy_timeout = busy_timeout
         self._closed = False
         self._sqlite = self._url.get_backend_name() == "sqlite"
         # SQLite lets one write at a time and has the others poll; within this process they queue instead.
@@ -111,12 +114,15 @@ class SqlDatabase:
     def _empty_log(self) -> None:
         """Move the write-ahead log into the file and empty it: it still has what was there before.
 
-        While somebody reads, SQLite leaves a part; the next erasure or the last close takes that.
+        It waits a moment for those who read. Where one reads on, the next erasure or the last close empties it.
         """
         with self._errors(), self._one_writer:
             connection = self._engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA busy_timeout = {int(1000 * min(self._busy_timeout, LOG_PATIENCE))}")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                cursor.execute(f"PRAGMA busy_timeout = {int(1000 * self._busy_timeout)}")
             except self._engine.dialect.dbapi.Error as exc:  # type: ignore[union-attr]
                 raise SessionStoreError(f"The session store {str(self)!r} could not empty its log.") from exc
             finally:

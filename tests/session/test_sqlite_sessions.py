@@ -73,6 +73,22 @@ def test_what_is_deleted_is_in_no_file(tmp_path: Path) -> None:
         assert b"a wren asks" in bytes_on_disk()
 
 
+def test_deleting_does_not_wait_for_one_who_reads_on(tmp_path: Path) -> None:
+    """The session is gone at once; the log is emptied by the next deletion after the reader has finished."""
+    with SqlSessionStore(url(tmp_path), busy_timeout=0.05) as store:
+        gone, also = store.create(owner="ada", title="canary"), store.create(owner="ada")
+        reader = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM practorflow_sessions").fetchone()
+        store.delete(gone.id, owner="ada")
+        assert [info.id for info in store.list_sessions(owner="ada").sessions] == [also.id]
+        assert (tmp_path / "sessions.db-wal").stat().st_size > 0
+        reader.execute("COMMIT")
+        reader.close()
+        store.delete(also.id, owner="ada")
+        assert b"canary" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
 def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """The turn that finds no room is refused as a whole by a named error; reading goes on, and later writing too."""
     with SqlSessionStore(url(tmp_path)) as store:
