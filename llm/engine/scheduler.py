@@ -2,7 +2,8 @@
 
 Every generation that decodes gets its token. What is left of the batch goes to those with more pending tokens
 (prompts, mostly), in equal shares, so that a long prompt delays neither the tokens nor the prompts of others. While
-somebody decodes, prompts together get only as many rows as fit a bounded time.
+somebody decodes, prompts together get only as many rows as fit a bounded time, but never so few that the prompts
+themselves would suffer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from .generation import Generation
 
 STEP_SECONDS = 0.25
-SMALLEST_CHUNK = 32
+SMALLEST_CHUNK = 256  # smaller chunks cost a CPU several times as much per token
 MOST_DRAFTING = 4
 MOST_DRAFT_ROWS = 16
 
@@ -44,8 +45,8 @@ class PromptPace:
         self._seconds_per_row: float | None = None
 
     def observe(self, rows: int, seconds: float) -> None:
-        """Take note of a step that computed `rows` prompt rows, in seconds, at least `SMALLEST_CHUNK` of them."""
-        if rows >= SMALLEST_CHUNK:
+        """Take note of a step that computed `rows` prompt rows in so many seconds; a few rows tell nothing."""
+        if rows >= SMALLEST_CHUNK // 4:
             latest = seconds / rows
             known = self._seconds_per_row
             self._seconds_per_row = latest if known is None else 0.7 * known + 0.3 * latest
@@ -53,8 +54,8 @@ class PromptPace:
     @property
     def rows(self) -> int:
         if self._seconds_per_row is None:
-            return min(self._max_rows, 4 * SMALLEST_CHUNK)
-        return max(SMALLEST_CHUNK, min(self._max_rows, int(STEP_SECONDS / self._seconds_per_row)))
+            return min(self._max_rows, SMALLEST_CHUNK)
+        return min(self._max_rows, max(SMALLEST_CHUNK, int(STEP_SECONDS / self._seconds_per_row)))
 
 
 def plan_step(

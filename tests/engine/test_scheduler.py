@@ -56,17 +56,19 @@ def test_outputs_never_exceed_the_device() -> None:
 
 
 def test_the_pace_follows_the_device() -> None:
-    """Rows for prompts fit a quarter of a second on slow and on fast devices, within the batch."""
+    """Rows for prompts fit a quarter of a second where they can, and are never too few nor more than a batch."""
     pace = PromptPace(2048)
+    assert pace.rows == SMALLEST_CHUNK
     for _ in range(20):
-        pace.observe(256, 1.0)
-    assert pace.rows == 64
+        pace.observe(512, 0.25)
+    assert pace.rows == 512
     for _ in range(40):
         pace.observe(2048, 0.01)
     assert pace.rows == 2048
     for _ in range(40):
         pace.observe(SMALLEST_CHUNK, 60.0)
     assert pace.rows == SMALLEST_CHUNK
+    assert PromptPace(64).rows == 64
 
 
 def test_lookup_proposes_what_followed_the_last_time() -> None:
