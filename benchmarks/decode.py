@@ -8,14 +8,9 @@ The engine's side ends in text on an event loop; the loop's side ends in token i
 from __future__ import annotations
 
 from figures import arguments, benchmark_model, compare, finish
-from peers import BareLoop, Completion, Job, OurEngine, interleaved, load_weights, random_prompt
+from peers import BareLoop, Job, OurEngine, interleaved, load_weights, random_prompt
 
 TOKENS = 96
-
-
-def tokens_per_second(completion: Completion) -> float:
-    """Of the decoding phase: from the first token to the last."""
-    return (len(completion.arrivals) - 1) / (completion.arrivals[-1] - completion.arrivals[0])
 
 
 def main() -> None:
@@ -23,7 +18,7 @@ def main() -> None:
     weights = load_weights(benchmark_model(options.model))
     peers = [OurEngine(weights, lookup=False), BareLoop(weights)]
     results = interleaved(peers, lambda n: [Job(random_prompt(32, seed=n), TOKENS)], rounds=options.rounds)
-    speeds = {name: [tokens_per_second(round_[0]) for round_ in rounds] for name, rounds in results.items()}
+    speeds = {name: [round_[0].tokens_per_second for round_ in rounds] for name, rounds in results.items()}
     table = compare(speeds, base=BareLoop.name, unit="tokens/s")
     for peer in peers:
         peer.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from figures import arguments, benchmark_model, compare, finish
-from peers import Completion, Job, OurEngine, interleaved, load_weights, random_prompt
+from peers import Job, OurEngine, interleaved, load_weights, random_prompt
 
 QUOTED = 300
 PASSAGE = random_prompt(QUOTED + 40, seed=77)
@@ -44,10 +44,6 @@ class Quotation:
         self._place -= count
 
 
-def speed(completion: Completion) -> float:
-    return (len(completion.arrivals) - 1) / (completion.arrivals[-1] - completion.arrivals[0])
-
-
 def main() -> None:
     options = arguments(__doc__ or "", rounds=3)
     weights = load_weights(benchmark_model(options.model))
@@ -58,12 +54,12 @@ def main() -> None:
     assert all(r[0].tokens == list(PASSAGE[4 : QUOTED + 4]) for rounds in quoting.values() for r in rounds)
     print("quoting 300 tokens of the prompt")
     quoted = compare(
-        {n: [speed(r[0]) for r in rounds] for n, rounds in quoting.items()}, base="without", unit="tokens/s"
+        {n: [r[0].tokens_per_second for r in rounds] for n, rounds in quoting.items()}, base="without", unit="tokens/s"
     )
     drafting.grammar = plain.grammar = None
     free = interleaved([drafting, plain], lambda n: [Job(random_prompt(200, seed=n), 100)], rounds=options.rounds)
     print("free text")
-    speeds = {name: [speed(r[0]) for r in rounds] for name, rounds in free.items()}
+    speeds = {name: [r[0].tokens_per_second for r in rounds] for name, rounds in free.items()}
     costs = compare(speeds, base="without", unit="tokens/s")
     drafting.close()
     plain.close()

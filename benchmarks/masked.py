@@ -9,7 +9,7 @@ vocabulary: the dearest case. Target: 0.9 of the free speed.
 from __future__ import annotations
 
 from figures import arguments, benchmark_model, compare, finish
-from peers import Completion, Job, OurEngine, interleaved, load_weights, random_prompt
+from peers import Job, OurEngine, interleaved, load_weights, random_prompt
 
 from llm.base.call_syntax import CallSyntax
 from llm.chat.llama_cpp_tokenizer import LlamaCppTokenizer
@@ -29,10 +29,6 @@ SCHEMA = {
 }
 
 
-def tokens_per_second(completion: Completion) -> float:
-    return (len(completion.arrivals) - 1) / (completion.arrivals[-1] - completion.arrivals[0])
-
-
 def main() -> None:
     options = arguments(__doc__ or "", rounds=5)
     weights = load_weights(benchmark_model(options.model))
@@ -42,7 +38,7 @@ def main() -> None:
     free = OurEngine(weights, lookup=False, name="free")
     results = interleaved([masked, free], lambda n: [Job(random_prompt(32, seed=n), TOKENS)], rounds=options.rounds)
     table = compare(
-        {name: [tokens_per_second(r[0]) for r in rounds] for name, rounds in results.items()},
+        {name: [r[0].tokens_per_second for r in rounds] for name, rounds in results.items()},
         base="free",
         unit="tokens/s",
     )

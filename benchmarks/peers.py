@@ -41,6 +41,11 @@ class Completion:
         return self.arrivals[0] - self.begun
 
     @property
+    def tokens_per_second(self) -> float:
+        """Of the decoding phase: from the first token to the last."""
+        return (len(self.arrivals) - 1) / (self.arrivals[-1] - self.arrivals[0])
+
+    @property
     def longest_gap(self) -> float:
         return max(later - earlier for earlier, later in zip(self.arrivals, self.arrivals[1:], strict=False))
 
