@@ -16,12 +16,13 @@ class TokenStream:
     `stop` may be called from any thread, any number of times; the engine sees it before its next step.
     """
 
-    __slots__ = ("_arrived", "_on_stop", "_outputs", "loop", "stop_reason")
+    __slots__ = ("_arrived", "_ended", "_on_stop", "_outputs", "loop", "stop_reason")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.stop_reason: BaseException | None = None
         self._outputs: deque[EngineOutput] = deque()
+        self._ended = False
         self._arrived: asyncio.Future[None] | None = None
         self._on_stop: Callable[[], None] | None = None
 
@@ -37,7 +38,13 @@ class TokenStream:
         self._on_stop = callback
 
     async def next_outputs(self) -> list[EngineOutput]:
-        """Wait until there is something and return all of it; the last output of a request says so."""
+        """Wait until there is something and return all of it; the last output of a request says so.
+
+        Raises:
+            StopAsyncIteration: the last output was returned before, so nothing more will come.
+        """
+        if self._ended:
+            raise StopAsyncIteration
         while not self._outputs:
             assert self._arrived is None, "two tasks read one stream"
             self._arrived = self.loop.create_future()
@@ -47,6 +54,7 @@ class TokenStream:
                 self._arrived = None
         outputs = list(self._outputs)
         self._outputs.clear()
+        self._ended = outputs[-1].last
         return outputs
 
     def hand_out(self, output: EngineOutput) -> None:

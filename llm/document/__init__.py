@@ -1,0 +1,1 @@
+"""From a file to text that can be searched and cited: loading, cutting, embedding."""
