@@ -24,6 +24,12 @@
     │   ├── EngineBusyError                the queue is full
     │   ├── EngineClosedError              the model was closed by its owner
     │   └── EngineFailedError              the backend broke
+    ├── KnowledgeError
+    │   ├── DocumentNotFoundError          the store has no document or chunk of this id
+    │   ├── EmbedderMismatchError          the store's vectors were made by another embedding model
+    │   └── KnowledgeStoreError            the store was closed, is damaged, or its database refused
+    │       ├── StoreLockedError           another process has the store's folder open
+    │       └── StoreFullError             the disk has no room left
     └── SessionError
         ├── SessionNotFoundError           this owner has no such session, or it was deleted
         ├── SessionBusyError               another turn of the session did not end in time
@@ -165,6 +171,30 @@ class EngineClosedError(GenerationError):
 
 class EngineFailedError(GenerationError):
     """The backend broke while computing; the model has to be loaded again."""
+
+
+class KnowledgeError(LLMError):
+    """Something is wrong with a knowledge store or with what it was asked for."""
+
+
+class DocumentNotFoundError(KnowledgeError):
+    """The store has no document, or no chunk, of this id; it may have been deleted or replaced."""
+
+
+class EmbedderMismatchError(KnowledgeError):
+    """The store's vectors were made by another embedding model, or have another length; nothing was changed."""
+
+
+class KnowledgeStoreError(KnowledgeError):
+    """The store cannot go on: it was closed, its files are damaged, or its database refused."""
+
+
+class StoreLockedError(KnowledgeStoreError):
+    """Another process, or another store object of this one, has the store's folder open."""
+
+
+class StoreFullError(KnowledgeStoreError):
+    """The disk has no room left. What was committed can still be read; nothing of the call is visible."""
 
 
 class SessionError(LLMError):

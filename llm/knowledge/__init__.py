@@ -1,1 +1,49 @@
-"""What the organization's documents say: storing them and finding passages in them."""
+"""What the organization's documents say: storing them and finding passages in them.
+
+    from llm.knowledge import KnowledgeStore
+
+Names are loaded when they are first used; the database comes with the store that needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..names_on_demand import names_on_demand
+
+if TYPE_CHECKING:
+    from .chroma_knowledge_config import ChromaKnowledgeConfig
+    from .document_scope import DocumentScope
+    from .ingest import IngestProgress, IngestResult
+    from .knowledge_store import KnowledgeStore
+    from .passage import AddedDocument, DocumentInfo, Passage, StoredDocument
+
+__all__ = [
+    "AddedDocument",
+    "ChromaKnowledgeConfig",
+    "DocumentInfo",
+    "DocumentScope",
+    "IngestProgress",
+    "IngestResult",
+    "KnowledgeStore",
+    "Passage",
+    "StoredDocument",
+]
+
+_ON_DEMAND = {
+    "AddedDocument": ".passage",
+    "ChromaKnowledgeConfig": ".chroma_knowledge_config",
+    "DocumentInfo": ".passage",
+    "DocumentScope": ".document_scope",
+    "IngestProgress": ".ingest",
+    "IngestResult": ".ingest",
+    "KnowledgeStore": ".knowledge_store",
+    "Passage": ".passage",
+    "StoredDocument": ".passage",
+}
+
+__getattr__ = names_on_demand(globals(), _ON_DEMAND)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
