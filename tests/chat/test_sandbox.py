@@ -99,11 +99,11 @@ GIANTS = [
 
 
 def refuse(source: str, *, time_limit: float) -> float:
-    """Seconds until the template was refused."""
-    began = time.monotonic()
+    """Seconds of computing until the template was refused; time that other processes took does not count."""
+    began = time.process_time()
     with pytest.raises(TemplateError):
         ChatTemplate(source, time_limit=time_limit).render(USER)
-    return time.monotonic() - began
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize("source", ESCAPES)

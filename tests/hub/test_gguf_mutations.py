@@ -58,7 +58,7 @@ def run(mutants: Iterator[bytes], folder: Path) -> Counter[str]:
     for index, mutant in enumerate(mutants):
         path = folder / f"{index}.gguf"
         path.write_bytes(mutant)
-        started = time.monotonic()
+        started = time.process_time()
         try:
             check_gguf(path)
         except ModelFormatError:
@@ -66,7 +66,7 @@ def run(mutants: Iterator[bytes], folder: Path) -> Counter[str]:
             path.unlink()
         else:
             accepted.append(path)
-        assert time.monotonic() - started < LONGEST_CHECK_SECONDS
+        assert time.process_time() - started < LONGEST_CHECK_SECONDS
     done = subprocess.run(
         [sys.executable, LOADER],
         input="".join(f"{path}\n" for path in accepted),
