@@ -2,7 +2,8 @@
 
     from llm import LLMConfig, ModelPool, create_runner
 
-Importing this package loads no backend; each comes with the first model that needs it.
+Importing this package loads no backend; each comes with the first model that needs it. It switches off what the
+dependencies would send, before any of them can be imported.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from .exceptions import (
     PoolClosedError,
     PoolError,
     PoolTimeoutError,
+    PrivacyError,
     RequestError,
     SchemaError,
     SessionBusyError,
@@ -48,6 +50,7 @@ from .exceptions import (
 )
 from .llm_config import LLMConfig
 from .names_on_demand import names_on_demand
+from .privacy import keep_private
 
 if TYPE_CHECKING:
     from .base.generation_stream import GenerationStream
@@ -90,6 +93,7 @@ __all__ = [
     "PoolClosedError",
     "PoolError",
     "PoolTimeoutError",
+    "PrivacyError",
     "RequestError",
     "SchemaError",
     "SessionBusyError",
@@ -119,6 +123,7 @@ _ON_DEMAND = {
     "create_runner": ".factory",
 }
 
+keep_private()
 __getattr__ = names_on_demand(globals(), _ON_DEMAND)
 
 

@@ -2,6 +2,7 @@
 
     LLMError
     ├── ConfigError (ValueError)           a setting has a value that is not allowed
+    ├── PrivacyError                       something would send data and cannot be kept from it
     ├── ModelError
     │   ├── ModelNotFoundError             no such model on disk or in the hub
     │   ├── ModelFormatError               the file is not a model that we can load safely
@@ -57,6 +58,10 @@ class ConfigError(LLMError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.field, self.value, self.allowed)
+
+
+class PrivacyError(LLMError):
+    """Something in this process would send data, or could, and cannot be kept from it any more."""
 
 
 class ModelError(LLMError):

@@ -10,15 +10,12 @@ import atexit
 import ctypes
 import functools
 import logging
-import os
 import subprocess
 import sys
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # a failed assertion in ggml would start a debugger otherwise
 
 import llama_cpp._utils
 import llama_cpp.llama_cpp as library

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..exceptions import DownloadError, ModelNotFoundError, OfflineError
+from ..privacy import hub_is_forbidden
 
 USER_AGENT = "practorflow"
 MAX_LISTING_BYTES = 1 << 26
@@ -243,6 +244,6 @@ def _opener() -> urllib.request.OpenerDirector:
 def _default_endpoint() -> str:
     from huggingface_hub import constants  # names the public hub, and the mirror that HF_ENDPOINT names
 
-    if constants.is_offline_mode():
+    if hub_is_forbidden():
         raise OfflineError("HF_HUB_OFFLINE forbids asking the hub. Put the model into models_dir, or unset it.")
     return constants.ENDPOINT

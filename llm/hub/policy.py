@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..exceptions import ConfigError
+from ..privacy import forbid_hub
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,12 @@ def download_policy() -> DownloadPolicy:
 
 
 def set_download_policy(policy: DownloadPolicy) -> None:
-    """Replace the policy for downloads that begin from now on."""
+    """Replace the policy for downloads that begin from now on. Offline, dependencies cannot ask the hub either.
+
+    Raises:
+        PrivacyError: offline is asked for in a process that cannot be kept from sending; see `llm.privacy`.
+    """
     global _policy
+    if policy.offline:
+        forbid_hub()
     _policy = policy

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from llm.exceptions import DownloadError, ModelNotFoundError, OfflineError
+from llm.exceptions import DownloadError, ModelNotFoundError
 from llm.hub.download import FILE_ATTEMPTS, LISTING_ATTEMPTS, Downloader
 from llm.hub.hub_client import HubClient, Interrupted, RemoteFile, RemoteRepository, _Redirects
 from llm.hub.progress import DownloadProgress
@@ -362,8 +362,21 @@ def test_the_default_hub_is_that_of_huggingface_hub(hub: HubStandIn, monkeypatch
     assert [file.name for file in HubClient().repository(REPOSITORY).files] == ["config.json"]
 
 
-def test_the_offline_switch_of_huggingface_hub_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has set HF_HUB_OFFLINE for other programs does not want this one to ask either."""
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(OfflineError, match="HF_HUB_OFFLINE"):
-        HubClient()
+@pytest.mark.parametrize("switch", [{"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "yes"}])
+def test_the_offline_switches_of_others_are_obeyed(switch: dict[str, str]) -> None:
+    """Who has forbidden the hub to other programs does not want this one to ask either."""
+    code = "from llm.hub.hub_client import HubClient\nHubClient()"
+    environ = {**os.environ, "HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": "", **switch}
+    result = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert "OfflineError: HF_HUB_OFFLINE forbids" in result.stderr
+
+
+def test_our_own_downloads_work_while_the_dependencies_are_kept_offline() -> None:
+    """By default huggingface_hub is offline in this process, and that does not count as somebody's wish."""
+    code = (
+        "from llm.hub.hub_client import HubClient\nHubClient()\n"
+        "import huggingface_hub; print(huggingface_hub.is_offline_mode())"
+    )
+    environ = {**os.environ, "HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": ""}
+    result = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "True", result.stderr

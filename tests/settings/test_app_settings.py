@@ -234,6 +234,7 @@ def test_the_configuration_of_a_process(tmp_path: Path) -> None:
     """A program's appConfiguration follows its environment, is one object, writes nothing and sets the policy."""
     code = """
 import os
+import llm  # writes the switches of its dependencies
 before = dict(os.environ)
 import settings.app_settings as app_settings
 from settings.app_settings import appConfiguration
