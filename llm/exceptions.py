@@ -31,11 +31,24 @@
     │   └── KnowledgeStoreError            the store was closed, is damaged, or its database refused
     │       ├── StoreLockedError           another process has the store's folder open
     │       └── StoreFullError             the disk has no room left
-    └── SessionError
-        ├── SessionNotFoundError           this owner has no such session, or it was deleted
-        ├── SessionBusyError               another turn of the session did not end in time
-        ├── SessionChangedError            somebody else continued the session meanwhile
-        └── SessionStoreError              the database cannot be reached, is full, or refused
+    ├── SessionError
+    │   ├── SessionNotFoundError           this owner has no such session, or it was deleted
+    │   ├── SessionBusyError               another turn of the session did not end in time
+    │   ├── SessionChangedError            somebody else continued the session meanwhile
+    │   └── SessionStoreError              the database cannot be reached, is full, or refused
+    └── DocumentError
+        ├── DocumentSourceError            not a regular file of this machine that can be read
+        ├── UnsupportedDocumentError       a kind of file that is not read
+        ├── DocumentFormatError            the content is not what it should be
+        │   ├── DocumentEmptyError         there is nothing in the file
+        │   ├── DocumentDamagedError       the file is torn or broken
+        │   ├── DocumentTypeError          the name says one kind of file and the content another
+        │   └── DocumentEncodingError      the text is in no encoding that we can know
+        ├── DocumentEncryptedError         a password is needed
+        ├── DocumentTooLargeError          one of the limits on size was passed
+        ├── DocumentTimeoutError           reading it took too long
+        ├── ConversionCrashedError         the process that read it died
+        └── DocumentLoaderClosedError      the loader was closed by its owner
 
 A message names the identifier or setting and the next step. It never contains a prompt, a document or a reply.
 """
@@ -220,3 +233,80 @@ class SessionChangedError(SessionError):
 
 class SessionStoreError(SessionError):
     """The store cannot be reached, is full, was closed, or refused; nothing of the call was stored."""
+
+
+class DocumentError(LLMError):
+    """A document could not be read; no part of it was returned.
+
+    Attributes:
+        filename: the document's name, as data.
+    """
+
+    def __init__(self, message: str, *, filename: str = "") -> None:
+        self.filename = filename
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class DocumentSourceError(DocumentError):
+    """What was named is not a regular file of this machine that can be read: missing, a folder, a link, an address."""
+
+
+class UnsupportedDocumentError(DocumentError):
+    """A kind of file that is not read."""
+
+
+class DocumentFormatError(DocumentError):
+    """The content of the file is not what it should be."""
+
+
+class DocumentEmptyError(DocumentFormatError):
+    """There is nothing in the file."""
+
+
+class DocumentDamagedError(DocumentFormatError):
+    """The file is torn, broken, or built in a way that no honest program writes."""
+
+
+class DocumentTypeError(DocumentFormatError):
+    """The file's name says one kind of document and its content another."""
+
+
+class DocumentEncodingError(DocumentFormatError):
+    """The text is in no encoding that the file names or that we can know."""
+
+
+class DocumentEncryptedError(DocumentError):
+    """The document needs a password."""
+
+
+class DocumentTooLargeError(DocumentError):
+    """The document, or what it unpacks to, is larger than a limit allows.
+
+    Attributes:
+        limit: name of the limit, as DocumentLimits has it.
+    """
+
+    def __init__(self, message: str, *, filename: str = "", limit: str = "") -> None:
+        super().__init__(message, filename=filename)
+        self.limit = limit
+
+
+class DocumentTimeoutError(DocumentError, TimeoutError):
+    """Reading the document took longer than allowed and was stopped."""
+
+
+class ConversionCrashedError(DocumentError):
+    """The process that read the document died of it; other documents are not affected."""
+
+
+class DocumentLoaderClosedError(DocumentError):
+    """The loader was closed by its owner."""
+
+
+def _rebuild(kind: type[DocumentError], args: tuple[str], state: dict[str, object]) -> DocumentError:
+    error = kind(*args)
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,79 @@
+"""Office documents, HTML and Markdown by Docling's parsers, which need no model."""
+
+from __future__ import annotations
+
+import codecs
+import warnings
+from io import BytesIO
+
+from docling.datamodel.backend_options import HTMLBackendOptions
+from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
+from docling.document_converter import DocumentConverter, HTMLFormatOption
+
+from ..exceptions import DocumentDamagedError, DocumentTooLargeError
+from .conversion import ConversionOptions
+from .docling_pieces import docling_pieces
+from .file_type import FileType
+from .limits import DocumentLimits
+from .pieces import Conversion
+from .text_decoding import decode
+
+_FORMATS: dict[FileType, InputFormat] = {
+    "docx": InputFormat.DOCX,
+    "pptx": InputFormat.PPTX,
+    "xlsx": InputFormat.XLSX,
+    "html": InputFormat.HTML,
+    "md": InputFormat.MD,
+}
+_COUNTED: tuple[FileType, ...] = ("pptx", "xlsx")
+
+
+class OfficeConverter:
+    """Converts one document after the other."""
+
+    def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
+        self._limits = limits
+        self._options = options
+        self._converter = DocumentConverter(
+            allowed_formats=list(_FORMATS.values()),
+            format_options={
+                # What stands before the first heading is text like any other.
+                InputFormat.HTML: HTMLFormatOption(
+                    backend_options=HTMLBackendOptions.model_validate({"infer_furniture": False})
+                )
+            },
+        )
+
+    def convert(self, data: bytes, file_type: FileType, *, filename: str) -> Conversion:
+        """Read a document.
+
+        Raises:
+            DocumentDamagedError: the parser refused it.
+            DocumentTooLargeError: it has more slides or sheets than allowed.
+        """
+        if file_type in ("html", "md"):
+            # One mark of one encoding, so that nobody guesses again.
+            text = decode(data, filename=filename, declares=file_type == "html", fallback=self._options.encoding)
+            data = codecs.BOM_UTF8 + text.encode("utf-8", "replace")
+        # The parser gets no name that somebody else has chosen.
+        stream = DocumentStream(name=f"document.{file_type}", stream=BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = self._converter.convert(stream, raises_on_error=False)
+        if result.status not in (ConversionStatus.SUCCESS, ConversionStatus.PARTIAL_SUCCESS):
+            raise DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)
+        counted = file_type in _COUNTED
+        pages = len(result.document.pages) if counted else None
+        if pages is not None and pages > self._limits.max_pages:
+            raise DocumentTooLargeError(
+                f"{filename!r} has {pages} slides or sheets; {self._limits.max_pages} are allowed (max_pages).",
+                filename=filename,
+                limit="max_pages",
+            )
+        complete = result.status == ConversionStatus.SUCCESS
+        return Conversion(
+            pieces=tuple(docling_pieces(result.document, numbered=counted)),
+            page_count=pages,
+            complete=complete,
+            warnings=() if complete else ("Parts of the document could not be read.",),
+        )

@@ -1,0 +1,119 @@
+"""Small documents of every kind, made while the tests run."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+
+
+def docx() -> bytes:
+    """A title, a heading with a paragraph and a list, a table, and a second heading."""
+    import docx as python_docx
+
+    document = python_docx.Document()
+    document.add_heading("Yearly report", 0)
+    document.add_heading("Findings", 1)
+    document.add_paragraph("The harbour was dredged in spring.")
+    document.add_paragraph("Silt was removed", style="List Bullet")
+    document.add_paragraph("Buoys were moved", style="List Bullet")
+    table = document.add_table(rows=2, cols=2)
+    for cell, text in zip(
+        (cell for row in table.rows for cell in row.cells), ("Berth", "Depth", "North", "7 m"), strict=True
+    ):
+        cell.text = text
+    document.add_heading("Recommendations", 2)
+    document.add_paragraph("Dredge again in four years.")
+    return _saved(document.save)
+
+
+def pptx() -> bytes:
+    """Two slides, the first with speaker notes."""
+    import pptx as python_pptx
+
+    presentation = python_pptx.Presentation()
+    for title, body in (("Harbour plan", "Dredging comes first"), ("Costs", "Two million")):
+        slide = presentation.slides.add_slide(presentation.slide_layouts[1])
+        slide.shapes.title.text = title
+        slide.placeholders[1].text = body
+    presentation.slides[0].notes_slide.notes_text_frame.text = "Mention the tide tables."
+    return _saved(presentation.save)
+
+
+def xlsx(rows: int = 3) -> bytes:
+    """Two sheets, Berths and Tides."""
+    import openpyxl
+
+    workbook = openpyxl.Workbook()
+    sheet = workbook.active
+    sheet.title = "Berths"
+    sheet.append(["Berth", "Depth", "Ships"])
+    for number in range(1, rows + 1):
+        sheet.append([f"Berth {number}", number / 2, number * 3])
+    tides = workbook.create_sheet("Tides")
+    tides.append(["Day", "High"])
+    tides.append(["Monday", 4.2])
+    return _saved(workbook.save)
+
+
+def pdf(pages: int = 2) -> bytes:
+    """Pages with a heading and two paragraphs each."""
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.styles import getSampleStyleSheet
+    from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
+
+    styles = getSampleStyleSheet()
+    story = []
+    for page in range(1, pages + 1):
+        story += [
+            Paragraph(f"Chapter {page}", styles["Heading1"]),
+            Paragraph(f"The harbour of page {page} was dredged in spring. " * 6, styles["BodyText"]),
+            Paragraph(f"A second paragraph follows on page {page}. " * 6, styles["BodyText"]),
+            PageBreak(),
+        ]
+    return _saved(lambda file: SimpleDocTemplate(file, pagesize=A4).build(story))
+
+
+HTML = b"""<html><head><title>Harbour</title></head><body><p>Before any heading.</p>
+<h1>Berths</h1><p>The <b>north</b> berth is deep.</p><ul><li>one</li><li>two</li></ul>
+<table><tr><th>Berth</th><th>Depth</th></tr><tr><td>North</td><td>7 m</td></tr></table></body></html>"""
+
+MARKDOWN = b"""# Berths
+
+The *north* berth is deep.
+
+- one
+- two
+
+| Berth | Depth |
+|-------|-------|
+| North | 7 m   |
+"""
+
+CSV = b'Berth;Depth\nNorth;7 m\n"South; old";5 m\n'
+
+TEXT = b"# not a heading\n\n* not a list\n\nA paragraph\nof two lines.\n"
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """An archive."""
+    return _saved(lambda file: _write_archive(file, members))
+
+
+def with_member(data: bytes, name: str, content: bytes) -> bytes:
+    """The same office document with one member changed or added."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    return zipped({**members, name: content})
+
+
+def _write_archive(file: io.BytesIO, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _saved(save: Callable[[io.BytesIO], object]) -> bytes:
+    file = io.BytesIO()
+    save(file)
+    return file.getvalue()
