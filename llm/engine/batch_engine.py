@@ -4,8 +4,8 @@ One thread owns the device; everybody else sends it messages and reads a stream.
 what was stopped, admits who fits, plans a batch, computes it, samples, and hands the tokens out. A prefix that two
 requests share is computed once, whether the first is finished or still under way.
 
-Invariant, checked by `check_integrity`: the ledger, the index and the device agree on every sequence, and every open
-request is either waiting or running.
+Invariant, checked by `check_integrity`: the memory's accounts hold, each running request knows what its sequence
+holds, and every open request is either waiting or running.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ..exceptions import ContextWindowError, EngineBusyError, EngineClosedError,
 from .compute_budget import PROCESS_BUDGET, ComputeBudget
 from .executor import Executor
 from .generation import Generation
-from .key_value_ledger import KeyValueLedger
-from .prefix_index import BLOCK, PrefixIndex
+from .prefix_index import BLOCK
 from .prompt_lookup import PromptLookup
 from .request import ConstraintCompiler, EngineOutput, EngineRequest
 from .sampling import Sampler
 from .scheduler import PromptPace, Work, plan_step
+from .sequence_memory import SequenceMemory
 from .token_stream import TokenStream, deliver
 
 _open_engines: weakref.WeakSet[BatchEngine] = weakref.WeakSet()
@@ -97,7 +97,6 @@ class BatchEngine:
         self._waiting: deque[Generation] = deque()
         self._running: list[Generation] = []
         self._outbox: list[tuple[TokenStream, EngineOutput]] = []
-        self._index = PrefixIndex()
         self._open = 0
         self._mutex = threading.Lock()
         self._closed = False
@@ -193,7 +192,7 @@ class BatchEngine:
         Raises:
             EngineClosedError: the engine was closed.
         """
-        self._ask(self._drop_retired)
+        self._ask(lambda: self._memory.drop_retired())
 
     def statistics(self) -> EngineStatistics:
         """Where the engine stands. Safe from any thread; the numbers may be a step apart."""
@@ -201,9 +200,9 @@ class BatchEngine:
         return {
             "running": len(self._running),
             "waiting": max(0, self._open - len(self._running)),
-            "cells": self._ledger.cells,
-            "cells_used": self._ledger.used,
-            "retired_sequences": len(self._ledger.retired),
+            "cells": self._memory.cells,
+            "cells_used": self._memory.used,
+            "retired_sequences": self._memory.retired,
             "steps": counts["steps"],
             "prompt_tokens": counts["prompt_tokens"],
             "cached_tokens": counts["cached_tokens"],
@@ -244,9 +243,8 @@ class BatchEngine:
         except BaseException as error:
             ready.set_exception(error)
             return
-        capabilities = executor.capabilities
-        self._ledger = KeyValueLedger(capabilities.cells, capabilities.max_sequences)
-        self._pace = PromptPace(capabilities.max_batch)
+        self._memory = SequenceMemory(executor)
+        self._pace = PromptPace(executor.capabilities.max_batch)
         ready.set_result(executor)
         self._executor = executor
         end: Exception = EngineClosedError("The model was closed while the request was running; acquire it again.")
@@ -273,7 +271,7 @@ class BatchEngine:
                 self._compute(works)
             except EngineFailedError as error:
                 self._end_all(error)
-                self._forget_everything()
+                self._memory.forget_everything()
         self._deliver()
 
     def _deliver(self) -> None:
@@ -311,9 +309,7 @@ class BatchEngine:
             source, length = self._shared_prefix(generation)
             if generation.leader is not None:
                 continue
-            if not self._has_room(generation, length, source):
-                return
-            if not self._ledger.can_open and not self._ledger.retired:
+            if not self._has_room(generation, length, source) or not self._memory.can_open:
                 return
             self._start(generation, source, length)
 
@@ -329,42 +325,26 @@ class BatchEngine:
 
     def _shared_prefix(self, generation: Generation) -> tuple[int | None, int]:
         """The sequence to share with and how much of it is there; sets `leader` when it is worth waiting for more."""
-        if not self.capabilities.can_share:
-            return None, 0
-        match = self._index.longest(generation.tokens[:-1], computed=self._computed)
+        match = self._memory.longest_prefix(generation.tokens[:-1])
         if match is None:
             return None, 0
         source, length = match
-        there = self._computed(source)
+        there = self._memory.computed(source)
         if length - there >= BLOCK:
             leader = next((other for other in self._running if other.sequence == source), None)
             if leader is not None:
                 generation.leader = leader, length
         return source, min(length, there)
 
-    def _computed(self, sequence: int) -> int:
-        return self._ledger.length(sequence)
-
     def _has_room(self, generation: Generation, shared: int, source: int | None) -> bool:
         if not self._running:
             return True
-        retired = source is not None and source in self._ledger.retired
-        needed = len(generation.tokens) - (0 if retired else shared)
         promised = sum(other.pending for other in self._running)
-        return needed <= self._ledger.cells - self._ledger.used_live - promised
+        return self._memory.has_room(len(generation.tokens), source=source, shared=shared, promised=promised)
 
     def _start(self, generation: Generation, source: int | None, shared: int) -> None:
-        if not self._ledger.can_open:
-            others = [sequence for sequence in self._ledger.retired if sequence != source]
-            if not others:  # the one prefix that could be shared has to make room for its reader
-                source, shared = None, 0
-            self._drop(others[0] if others else self._ledger.retired[0])
-        sequence = self._ledger.open()
-        if source is not None and shared:
-            self._ledger.share(source, sequence, shared)
-            self._executor.share(source, sequence, shared)
-        generation.sequence, generation.computed = sequence, shared
-        self._index.add(sequence, generation.tokens)
+        generation.sequence, shared = self._memory.open(generation.tokens, source=source, shared=shared)
+        generation.computed = shared
         if not generation.started:
             generation.started = True
             generation.cached_tokens = shared
@@ -387,11 +367,11 @@ class BatchEngine:
                 prompt_rows=self._pace.rows,
                 drafts=drafts,
             )
-            if sum(work.rows for work in works) <= self._ledger.free:
+            if sum(work.rows for work in works) <= self._memory.free:
                 return works
-            if self._ledger.retired:
-                self._drop(self._ledger.retired[0])
-            elif drafts:
+            if self._memory.drop_oldest():
+                continue
+            if drafts:
                 drafts = False
             else:
                 self._preempt(self._running[-1])
@@ -423,9 +403,7 @@ class BatchEngine:
                 self._repair(work.generation)
             return
         if status == "full":
-            if self._ledger.retired:
-                self._drop(self._ledger.retired[0])
-            else:
+            if not self._memory.drop_oldest():
                 self._preempt(self._running[-1])
             return
         self._counts["steps"] += 1
@@ -439,7 +417,7 @@ class BatchEngine:
         assert sequence is not None
         completes = work.completes
         generation.computed += work.count
-        self._ledger.extend(sequence, work.count)
+        self._memory.extend(sequence, work.count)
         if not completes:
             return
         executor = self._executor
@@ -447,14 +425,14 @@ class BatchEngine:
             new, right = generation.take(work.draft, lambda index: executor.logits(row + index))
         except BaseException as error:  # a constraint that broke ends its own request, not the others
             if work.draft:
-                executor.truncate(sequence, generation.computed)
+                self._memory.undo(sequence)
             self._end(generation, error=error)
             return
         generation.computed += right
-        self._ledger.extend(sequence, right)
+        self._memory.extend(sequence, right)
         if right < len(work.draft):
-            executor.truncate(sequence, generation.computed)
-        self._index.extend(sequence, new)
+            self._memory.undo(sequence)
+        self._memory.learn(sequence, new)
         self._counts["generated_tokens"] += len(new)
         self._counts["drafted"] += len(work.draft)
         self._counts["accepted"] += right
@@ -485,11 +463,8 @@ class BatchEngine:
         sequence, generation.sequence = generation.sequence, None
         if sequence is None:
             return
-        self._ledger.retire(sequence)
-        self._index.truncate(sequence, generation.computed)
+        self._memory.retire(sequence)
         generation.computed = 0
-        if not self.capabilities.can_share or self._computed(sequence) < BLOCK:
-            self._drop(sequence)
 
     def _preempt(self, generation: Generation) -> None:
         """Take the memory of a running request away; it goes on later from its tokens, which are kept."""
@@ -499,18 +474,10 @@ class BatchEngine:
         generation.state = "waiting"
         self._counts["preemptions"] += 1
 
-    def _drop(self, sequence: int) -> None:
-        self._ledger.drop(sequence)
-        self._index.remove(sequence)
-        self._executor.truncate(sequence, 0)
-
     def _repair(self, generation: Generation) -> None:
         """After an aborted step: back to what was computed before it."""
         assert generation.sequence is not None
-        if not self.capabilities.can_truncate:
-            self._ledger.truncate(generation.sequence, 0)
-            generation.computed = 0
-        self._executor.truncate(generation.sequence, generation.computed)
+        generation.computed = self._memory.repair(generation.sequence)
 
     def _end_all(self, error: Exception, *, keep_prefixes: bool = True) -> None:
         """End every open request, those that are still in the inbox too, each with an error of its own: a traceback
@@ -526,14 +493,6 @@ class BatchEngine:
             self._end(generation, error=_copy_of(error), keep_prefix=keep_prefixes)
         self._deliver()
 
-    def _forget_everything(self) -> None:
-        for sequence in self._ledger.sequences:
-            self._drop(sequence)
-
-    def _drop_retired(self) -> None:
-        for sequence in self._ledger.retired:
-            self._drop(sequence)
-
     def _answer(self, question: Callable[[], None], answer: Future[None]) -> None:
         try:
             question()
@@ -543,20 +502,15 @@ class BatchEngine:
             answer.set_result(None)
 
     def _check_accounts(self) -> None:
-        self._ledger.check_integrity()
-        self._index.check_integrity()
-        live = {generation.sequence: generation for generation in self._running}
-        assert None not in live
+        live = {}
+        for generation in self._running:
+            assert generation.sequence is not None
+            live[generation.sequence] = generation.computed
         assert len(live) == len(self._running)
-        assert set(live) == set(self._ledger.sequences) - set(self._ledger.retired)
         for generation in self._waiting:
             assert generation.sequence is None
             assert generation.computed == 0
-        for sequence in range(self.capabilities.max_sequences):
-            held = self._ledger.length(sequence) if sequence in self._ledger.sequences else 0
-            assert self._executor.length(sequence) == held, f"sequence {sequence}: device differs from ledger"
-            if sequence in live:
-                assert live[sequence].computed == held
+        self._memory.check_integrity(live)
 
 
 def _copy_of(error: Exception) -> Exception:
