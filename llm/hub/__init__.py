@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from .gguf_header import GGUFHeader, check_gguf
-from .gguf_memory import estimate_gguf_memory
-from .policy import DownloadPolicy, download_policy, set_download_policy
-from .progress import DownloadProgress
-from .resolve import ResolvedModel, resolve_model
+from typing import TYPE_CHECKING
+
+from ..names_on_demand import names_on_demand
+
+if TYPE_CHECKING:
+    from .gguf_header import GGUFHeader, check_gguf
+    from .gguf_memory import estimate_gguf_memory
+    from .policy import DownloadPolicy, download_policy, set_download_policy
+    from .progress import DownloadProgress
+    from .resolve import ResolvedModel, resolve_model
 
 __all__ = [
     "DownloadPolicy",
@@ -19,3 +24,21 @@ __all__ = [
     "resolve_model",
     "set_download_policy",
 ]
+
+_ON_DEMAND = {
+    "DownloadPolicy": ".policy",
+    "DownloadProgress": ".progress",
+    "GGUFHeader": ".gguf_header",
+    "ResolvedModel": ".resolve",
+    "check_gguf": ".gguf_header",
+    "download_policy": ".policy",
+    "estimate_gguf_memory": ".gguf_memory",
+    "resolve_model": ".resolve",
+    "set_download_policy": ".policy",
+}
+
+__getattr__ = names_on_demand(globals(), _ON_DEMAND)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

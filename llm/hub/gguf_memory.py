@@ -12,27 +12,69 @@ Layers with a sliding window or a recurrent state take less than the formula say
 
 from __future__ import annotations
 
-from .gguf_header import GGUFHeader
+from dataclasses import dataclass
+from typing import Protocol
 
 HALF = 2
 SINGLE = 4
 
 
-def key_value_bytes_per_token(header: GGUFHeader) -> int:
+class Shape(Protocol):
+    """What the formula needs to know of a model; a GGUFHeader has it."""
+
+    @property
+    def tensor_bytes(self) -> int: ...
+    @property
+    def head_counts_kv(self) -> tuple[int, ...]: ...
+    @property
+    def key_length(self) -> int: ...
+    @property
+    def value_length(self) -> int: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    @property
+    def embedding_length(self) -> int: ...
+    @property
+    def feed_forward_length(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes, term by term as in the formula above."""
+
+    weights: int
+    key_value: int
+    compute: int
+    output: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.key_value + self.compute + self.output
+
+
+def key_value_bytes_per_token(shape: Shape) -> int:
     """Bytes of the key-value memory that one token takes in all layers."""
-    return sum(header.head_counts_kv) * (header.key_length + header.value_length) * HALF
+    return sum(shape.head_counts_kv) * (shape.key_length + shape.value_length) * HALF
 
 
-def estimate_gguf_memory(header: GGUFHeader, n_ctx: int, *, n_ubatch: int = 512, sequences: int = 1) -> int:
-    """Bytes that the model takes when it is loaded.
+def gguf_memory(shape: Shape, n_ctx: int, *, n_ubatch: int = 512, sequences: int = 1) -> MemoryEstimate:
+    """What the model takes when it is loaded, term by term.
 
     Args:
-        header: what `check_gguf` returned.
+        shape: what `check_gguf` returned.
         n_ctx: tokens of key-value memory, for all sequences together.
         n_ubatch: the most tokens that are computed at once.
         sequences: requests that are decoded together.
     """
-    activations = header.vocabulary_size + 8 * header.embedding_length + 2 * header.feed_forward_length
-    compute = n_ubatch * (SINGLE * activations + HALF * n_ctx)
-    output = SINGLE * header.vocabulary_size * sequences
-    return header.tensor_bytes + n_ctx * key_value_bytes_per_token(header) + compute + output
+    activations = shape.vocabulary_size + 8 * shape.embedding_length + 2 * shape.feed_forward_length
+    return MemoryEstimate(
+        weights=shape.tensor_bytes,
+        key_value=n_ctx * key_value_bytes_per_token(shape),
+        compute=n_ubatch * (SINGLE * activations + HALF * n_ctx),
+        output=SINGLE * shape.vocabulary_size * sequences,
+    )
+
+
+def estimate_gguf_memory(shape: Shape, n_ctx: int, *, n_ubatch: int = 512, sequences: int = 1) -> int:
+    """Bytes that the model takes in all; arguments as for `gguf_memory`."""
+    return gguf_memory(shape, n_ctx, n_ubatch=n_ubatch, sequences=sequences).total

@@ -25,6 +25,7 @@ from .local_models import files_below, find_under, require_file_or_folder, requi
 from .model_name import hub_location, is_explicit_path, relative_parts
 from .policy import download_policy
 from .progress import ProgressCallback, progress_reporter
+from .remote_header import remote_gguf_header
 from .repository import choose_gguf, choose_huggingface, complete_models
 
 ModelKind = Literal["gguf", "huggingface"]
@@ -82,6 +83,22 @@ def resolve_model(
     return found
 
 
+def gguf_header_of(config: LLMConfig) -> GGUFHeader:
+    """What a GGUF model says about itself; of one that is not on this machine, only the header is fetched.
+
+    Raises:
+        ConfigError, ModelNotFoundError, ModelFormatError, OfflineError, DownloadError: as `resolve_model`.
+    """
+    found = _on_disk(config)
+    if found is not None:
+        return check_gguf(found.path)
+    repository_name, file = _hub_location(config, None)
+    client = HubClient(download_policy().endpoint)
+    downloader = Downloader(client, report=lambda _: None)
+    repository = downloader.repository(repository_name)
+    return remote_gguf_header(client, repository, _choose(config, repository, file))
+
+
 def _on_disk(config: LLMConfig) -> ResolvedModel | None:
     name = config.model_name
     if name == DEMO:
@@ -126,7 +143,8 @@ def _is_whole(config: LLMConfig, path: Path) -> bool:
     return bool(complete_models(files_below(path)))
 
 
-def _from_hub(config: LLMConfig, offline: bool | None, progress: ProgressCallback | None) -> ResolvedModel:
+def _hub_location(config: LLMConfig, offline: bool | None) -> tuple[str, str | None]:
+    """Repository and file in the hub, where asking it is allowed."""
     name = config.model_name
     location = hub_location(relative_parts(name))
     if location is None:
@@ -134,18 +152,21 @@ def _from_hub(config: LLMConfig, offline: bool | None, progress: ProgressCallbac
             f"There is no model {name!r} in {config.models_dir!r} or the current folder. Give a path, a name below "
             "models_dir, 'owner/repo/file.gguf' or 'owner/repo' of the hub, or 'demo'."
         )
-    policy = download_policy()
-    if policy.offline if offline is None else offline:
+    if download_policy().offline if offline is None else offline:
         raise OfflineError(
             f"{name!r} is not in {config.models_dir!r} and LLM_OFFLINE forbids downloads. Put it there, or set "
             "LLM_OFFLINE=0."
         )
-    repository_name, file = location
-    if file is not None and config.backend == "transformers":
+    if location[1] is not None and config.backend == "transformers":
         raise _wrong_kind(config)
+    return location
+
+
+def _from_hub(config: LLMConfig, offline: bool | None, progress: ProgressCallback | None) -> ResolvedModel:
+    repository_name, file = _hub_location(config, offline)
     folder = _models_dir(config).joinpath(*repository_name.split("/"))
     with progress_reporter(progress) as report:
-        downloader = Downloader(HubClient(policy.endpoint), report=report)
+        downloader = Downloader(HubClient(download_policy().endpoint), report=report)
         repository = downloader.repository(repository_name)
         chosen = _choose(config, repository, file)
         for remote in chosen:

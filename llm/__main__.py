@@ -1,0 +1,35 @@
+"""`python -m llm` and the `practorflow` command.
+
+This is a program, like sample.py, and the one module here that knows `settings`: it hands the configuration to the
+command line, which hands it on. Everything else in `llm` takes its configuration as an argument.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .cli.main import run
+
+if TYPE_CHECKING:
+    from .cli.command import Configuration
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code of the process.
+
+    Args:
+        arguments: what follows the program's name; None takes them from the process.
+    """
+    return run(sys.argv[1:] if arguments is None else arguments, configuration=_configuration)
+
+
+def _configuration() -> Configuration:
+    from settings.app_settings import appConfiguration
+
+    return appConfiguration
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""From a command line to an exit code: parses, runs one command, and tells what went wrong in one line.
+
+A user's mistake never shows a traceback; `--debug` shows it for those who look for one in this program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from . import ask, chat, doctor, estimate, exit_codes, models, sessions
+from .command import Command, Configuration, Context, add_shared_options
+from .output import Output
+
+COMMANDS: tuple[Command, ...] = (
+    chat.COMMAND,
+    ask.COMMAND,
+    models.COMMAND,
+    estimate.COMMAND,
+    sessions.COMMAND,
+    doctor.COMMAND,
+)
+
+PROGRAM = "practorflow"
+_DESCRIPTION = """\
+Private AI on this machine: local models, your own documents, nothing sent anywhere.
+
+Settings come from config/options/options.env and the environment; `practorflow doctor` says which apply here.
+Begin with `practorflow chat`, which answers with the small demo model that comes with the package.
+"""
+_EPILOG = "exit codes:\n" + (exit_codes.__doc__ or "").partition("\n\n")[2]
+
+
+def run(arguments: Sequence[str], *, configuration: Callable[[], Configuration]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words behind the program's name.
+        configuration: reads the settings; called when a command needs them.
+
+    Returns:
+        The exit code; see `exit_codes`.
+    """
+    parser = build_parser()
+    try:
+        options = parser.parse_args(arguments)
+    except _WrongArguments as wrong:
+        Output(as_json="--json" in arguments).error(str(wrong), kind="UsageError", code=exit_codes.USAGE)
+        return exit_codes.USAGE
+    except SystemExit:  # --help and --version have been answered
+        return exit_codes.OK
+    output = Output(as_json=options.json, quiet=options.quiet)
+    try:
+        _choose_logging(options.verbose, configuration)
+        code: int = options.run(options, Context(configuration, output))
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        return _tell(error, output, debug=options.debug)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_shared_options(parser)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    parser.set_defaults(json=False, quiet=False, verbose=False, debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in COMMANDS:
+        described = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        described.set_defaults(run=command.run)
+        add_shared_options(described)
+        command.add_arguments(described)
+    return parser
+
+
+class _WrongArguments(Exception):
+    """The command line is not one."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of ending the process, so that errors take one way out."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _WrongArguments(f"{message}. `{self.prog} --help` shows what there is.")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from .installation import installed_version
+
+        print(f"{PROGRAM} {installed_version(PROGRAM) or '(not installed)'}")
+        parser.exit()
+
+
+def _choose_logging(verbose: bool, configuration: Callable[[], Configuration]) -> None:
+    from ..logs import LogLevel, LogLevels, configure_logging
+
+    if verbose:
+        configure_logging(configuration().LoggerConfiguration)
+    else:
+        level: LogLevel = "WARNING"
+        configure_logging(
+            LogLevels(runner=level, document=level, knowledge=level, model_pool=level, tool=level, agent=level)
+        )
+
+
+def _tell(error: BaseException, output: Output, *, debug: bool) -> int:
+    code = exit_codes.exit_code(error)
+    if debug and code not in (exit_codes.INTERRUPTED, exit_codes.BROKEN_PIPE):
+        traceback.print_exception(type(error), error, error.__traceback__)
+    if code == exit_codes.BROKEN_PIPE:
+        # Python would complain once more when it closes standard output at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif code == exit_codes.INTERRUPTED:
+        output.note("\nStopped." if output.watched else "Stopped.")
+    elif code == exit_codes.FAULT:
+        output.error(_fault(error), kind=type(error).__name__, code=code)
+    else:
+        output.error(str(error), kind=type(error).__name__, code=code)
+    return code
+
+
+def _fault(error: BaseException) -> str:
+    """A fault of ours, without its message: that one may quote anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}" if frames else ""
+    return f"this is a fault in {PROGRAM}: {type(error).__name__}{place}. Run it again with --debug and report it."

@@ -1,0 +1,202 @@
+"""What holds for every command: help costs nothing, mistakes are one line, exit codes say what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llm import exceptions
+from llm.cli import exit_codes
+from llm.cli.main import COMMANDS
+from llm.cli.output import Output, size, visible
+
+from .conftest import Practorflow
+
+ROOT = Path(__file__).parents[2]
+NOT_FOR_HELP = (
+    "torch", "transformers", "llama_cpp", "chromadb", "docling", "pydantic_ai", "sentence_transformers", "numpy",
+    "pydantic", "sqlalchemy", "huggingface_hub", "tqdm", "psutil", "asyncio", "settings",
+)  # fmt: skip
+
+
+def start(*arguments: str, folder: Path, **streams: object) -> subprocess.Popen[str]:
+    """The program as a process of its own."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "LLM_N_CTX": "2048"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "llm", *arguments],
+        cwd=folder,
+        env=environ,
+        text=True,
+        **streams,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([command.name, "--help"] for command in COMMANDS)], ids=" ".join)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    """Help of the program and of each command appears before any library does."""
+    code = (
+        "import sys, llm.__main__\n"
+        f"code = llm.__main__.main({arguments!r})\n"
+        f"print([name for name in {NOT_FOR_HELP!r} if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.strip().splitlines()[-1] == "[] 0"
+    assert done.stdout.startswith("usage: practorflow")
+
+
+def test_help_lists_every_command_and_every_exit_code(practorflow: Practorflow) -> None:
+    """What there is can be found out without documentation."""
+    shown = practorflow("--help").out
+    assert all(f"    {command.name} " in shown for command in COMMANDS)
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
+    assert all(f"{code:>3}  " in shown for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "required: COMMAND"),
+        (("nothing",), "invalid choice: 'nothing'"),
+        (("ask",), "required: QUESTION"),
+        (("ask", "--temperature", "hot", "Hello"), "invalid float value: 'hot'"),
+        (("sessions",), "required: ACTION"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_code_2(
+    practorflow: Practorflow, arguments: tuple[str, ...], words: str
+) -> None:
+    """Nothing on standard output, the mistake and where to look on standard error."""
+    result = practorflow(*arguments)
+    assert (result.code, result.out) == (exit_codes.USAGE, "")
+    assert words in result.err
+    assert len(result.err.splitlines()) == 1
+    assert "--help` shows" in result.err
+
+
+def test_an_error_with_json_is_json(practorflow: Practorflow) -> None:
+    """A script finds the class, the message and the code; standard output stays empty."""
+    result = practorflow("sessions", "show", "nothere", "--json", SESSION_DATABASE_URL="memory")
+    error = json.loads(result.err)["error"]
+    assert (result.code, result.out) == (exit_codes.NOT_FOUND, "")
+    assert (error["type"], error["exit_code"]) == ("SessionNotFoundError", exit_codes.NOT_FOUND)
+
+
+def test_a_mistake_shows_no_traceback_unless_it_is_asked_for(practorflow: Practorflow) -> None:
+    """`--debug` shows where an error came from, and nothing else does."""
+    without = practorflow("ask", "Hello", LLM_TEMPERATURE="9")
+    with_debug = practorflow("ask", "--debug", "Hello", LLM_TEMPERATURE="9")
+    assert without.code == with_debug.code == exit_codes.USAGE
+    assert "Traceback" not in without.err
+    assert "LLM_TEMPERATURE='9' is not allowed" in without.err
+    assert "Traceback" in with_debug.err
+
+
+def test_every_public_error_has_an_exit_code() -> None:
+    """No error that is raised on purpose counts as a fault of the program."""
+    for name in exceptions.__dict__:
+        error = getattr(exceptions, name)
+        if isinstance(error, type) and issubclass(error, exceptions.LLMError):
+            instance = error.__new__(error)
+            assert exit_codes.exit_code(instance) in (2, 3, 4, 5), name
+
+
+def test_a_fault_of_ours_keeps_what_it_was_about_to_itself(
+    practorflow: Practorflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message may quote a prompt; the class and the place are enough to report it."""
+
+    class Broken:
+        @staticmethod
+        def isatty() -> bool:
+            return False
+
+        @staticmethod
+        def write(_: str) -> int:
+            raise ZeroDivisionError("the secret prompt")
+
+        flush = isatty
+
+    monkeypatch.setattr("llm.cli.output.sys", type("System", (), {"stdout": Broken, "stderr": sys.stderr}))
+    result = practorflow("estimate", "7B")
+    assert result.code == exit_codes.FAULT
+    assert "secret" not in result.err
+    assert "ZeroDivisionError in test_command_line.py" in result.err
+
+
+class Interrupted:
+    """A standard output on which somebody presses Ctrl-C at the first piece of a reply."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, _: str) -> int:
+        raise KeyboardInterrupt
+
+    def flush(self) -> None: ...
+
+
+def test_ctrl_c_in_the_middle_of_a_reply_ends_with_130(
+    practorflow: Practorflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generation is stopped, the model closed, and nothing is said but that it stopped."""
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", Interrupted())
+        result = practorflow("ask", "--quiet", "Explain recursion")
+    assert result.code == exit_codes.INTERRUPTED
+    assert result.err == ""
+
+
+def test_ctrl_c_between_two_turns_ends_with_130(tmp_path: Path) -> None:
+    """A signal while the chat waits for its person: no traceback, and no waiting for one more line."""
+    with start(
+        "chat", "-q", folder=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as p:
+        assert p.stdin is not None
+        assert p.stdout is not None
+        p.stdin.write("Hello\n")
+        p.stdin.flush()
+        assert "Hello" in p.stdout.readline()
+        p.send_signal(signal.SIGINT)
+        _, err = p.communicate(timeout=120)
+    assert p.returncode == exit_codes.INTERRUPTED
+    assert err == ""
+
+
+def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:
+    """`practorflow ... | head -1` ends quietly, as other programs do."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        os.fdopen(writing, "w") as pipe,
+        start("estimate", "7B", "-q", folder=tmp_path, stdout=pipe, stderr=subprocess.PIPE) as process,
+    ):
+        _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (exit_codes.BROKEN_PIPE, "")
+
+
+def test_control_characters_are_shown_on_a_terminal_and_not_obeyed() -> None:
+    """A reply or a file name cannot move the cursor, ring, or write into the window's title."""
+    assert visible("a\x1b]0;owned\x07b\r\x9b2J") == "a\\x1b]0;owned\\x07b\\x0d\\x9b2J"
+    assert visible("Grüße, 日本語\n\tand a tab") == "Grüße, 日本語\n\tand a tab"
+
+
+def test_a_table_in_a_pipe_has_tabs_and_no_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row is a line whatever its fields hold, so that `cut` finds them."""
+    Output().table(("A", "B"), [("one", "two\nthree"), (4, None)])
+    assert capsys.readouterr().out == "one\ttwo three\n4\t-\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (117_440_512, "117 MB"), (4.66e12, "4660 GB")]
+)
+def test_sizes_are_in_powers_of_ten(count: float, text: str) -> None:
+    """As disks and hubs write them."""
+    assert size(count) == text
