@@ -100,6 +100,8 @@ VARIABLES: dict[str, Variable] = {
         Variable("SERPAPI_API_KEY", "web", "serpapi_api_key", _text, secret=True),
         Variable("KB_TYPE", "knowledge", "store_type", _text),
         Variable("KB_CHROMA_PERSIST_DIRECTORY", "knowledge", "persist_directory", _text),
+        Variable("KB_CHROMA_HOST", "knowledge", "host", _optional(_text)),
+        Variable("KB_CHROMA_PORT", "knowledge", "port", _whole),
         Variable("KB_CHROMA_RETRIEVE_COLLECTION", "knowledge", "retrieve_collection", _text),
         Variable("KB_CHROMA_CONTEXT_COLLECTION", "knowledge", "context_collection", _text),
         Variable("KB_CHROMA_DOCUMENT_COLLECTION", "knowledge", "document_collection", _text),

@@ -34,6 +34,9 @@ class ChromaKnowledgeConfig:
         retrieval_chunk_overlap: characters that neighbouring retrieval chunks share.
         context_chunk_size: characters of a context chunk.
         context_chunk_overlap: characters that neighbouring context chunks share.
+        host: of a Chroma server that keeps the vectors, so that several processes can share the store; None keeps them
+            in `persist_directory`, for one process at a time.
+        port: of the server.
 
     Raises:
         ConfigError: names the field, its value and what is allowed.
@@ -51,12 +54,17 @@ class ChromaKnowledgeConfig:
     retrieval_chunk_overlap: int = 20
     context_chunk_size: int = 1024
     context_chunk_overlap: int = 100
+    host: str | None = None
+    port: int = 8000
 
     def __post_init__(self) -> None:
         if self.store_type not in STORE_TYPES:
             raise ConfigError("store_type", self.store_type, "one of " + ", ".join(map(repr, STORE_TYPES)))
         for field in ("persist_directory", "embedding_model", "embedding_model_dir"):
             _check_text(field, getattr(self, field))
+        if self.host is not None:
+            _check_text("host", self.host)
+        _check_integer("port", self.port, 1, 65535)
         self._check_collections()
         _check_integer("batch_size", self.batch_size, 1, 100_000)
         _check_integer("retrieval_chunk_size", self.retrieval_chunk_size, 16, 1 << 20)

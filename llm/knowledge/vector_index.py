@@ -1,0 +1,219 @@
+"""The vectors in Chroma: one collection for each size of thing, given vectors only, never text.
+
+Chroma is told every vector; it has no embedding function, for its own would be downloaded. Ids say whose a vector is:
+
+    UID                 a document's version
+    UID:NUMBER          a context chunk of it
+    UID:NUMBER:PIECE    a retrieval chunk of that
+
+Nothing is filtered in here. What a search may see is decided where documents are, and a filter costs Chroma more than
+looking further.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import chromadb
+import numpy as np
+from chromadb.config import Settings
+from chromadb.errors import ChromaError
+
+from ..exceptions import EmbedderMismatchError, KnowledgeStoreError, StoreFullError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .chroma_knowledge_config import ChromaKnowledgeConfig
+
+WRITE_BATCH = 50  # Chroma holds the interpreter lock while it writes, so that an event loop would wait for more
+READ_BATCH = 4000  # ids in one call; SQLite allows about 32,000 variables
+FREE_BYTES = 4 << 20  # left on the disk: Chroma does not survive writing to a full one
+_BYTES_PER_ROW = 8192  # a vector in Chroma's log, its index, and the index while it is being written
+_STORE, _EMBEDDER, _DIMENSION = "practorflow_store", "practorflow_embedder", "practorflow_dimension"
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A retrieval chunk that is near a question."""
+
+    uid: str
+    number: int
+    piece: int
+    similarity: float
+
+
+class VectorIndex:
+    """Three collections. Safe from any thread.
+
+    Args:
+        config: of the store.
+        store: names the store; collections of another one are refused.
+        embedder: identity of what the vectors are made with.
+        dimension: of the vectors.
+
+    Raises:
+        EmbedderMismatchError: the collections' vectors were made by something else.
+        KnowledgeStoreError: Chroma, or its server, cannot be used.
+    """
+
+    def __init__(self, config: ChromaKnowledgeConfig, *, store: str, embedder: str, dimension: int) -> None:
+        self._config = config
+        self._folder = Path(config.persist_directory)
+        self._facts = {_STORE: store, _EMBEDDER: embedder, _DIMENSION: dimension}
+        self._lock = threading.Lock()
+        self._broken = False
+        self._open()
+
+    @property
+    def is_broken(self) -> bool:
+        """Chroma has failed in a way after which its calls may never return; it is not called any more."""
+        return self._broken
+
+    def add(self, kind: str, ids: Sequence[str], vectors: NDArray[np.float32], *, document_ids: Sequence[str]) -> None:
+        """Write vectors, in batches that an event loop can bear.
+
+        Args:
+            kind: "document", "context" or "retrieval".
+            ids: of the vectors.
+            vectors: one row each.
+            document_ids: whose each is, for those who look into Chroma; nothing here depends on it.
+        """
+        collection = self._collections[kind]
+        for first in range(0, len(ids), WRITE_BATCH):
+            part = ids[first : first + WRITE_BATCH]
+            self._check_room(len(part))
+            with self._errors():
+                collection.upsert(
+                    ids=list(part),
+                    embeddings=vectors[first : first + WRITE_BATCH],
+                    metadatas=[{"document_id": id_} for id_ in document_ids[first : first + WRITE_BATCH]],
+                )
+
+    def remove(self, uid: str, pieces: Sequence[int]) -> None:
+        """Remove all vectors of a document's version, as far as they are there.
+
+        Args:
+            uid: of the version.
+            pieces: number of retrieval chunks of each context chunk.
+        """
+        contexts = [f"{uid}:{number}" for number in range(len(pieces))]
+        retrieval = [
+            f"{context}:{piece}" for context, count in zip(contexts, pieces, strict=True) for piece in range(count)
+        ]
+        for kind, ids in (("retrieval", retrieval), ("context", contexts), ("document", [uid])):
+            for first in range(0, len(ids), WRITE_BATCH):
+                with self._errors():
+                    self._collections[kind].delete(ids=ids[first : first + WRITE_BATCH])
+
+    def nearest(self, vector: NDArray[np.float32], count: int) -> list[Near]:
+        """The retrieval chunks nearest to a vector, nearest first; `count` of them where there are so many."""
+        with self._errors():
+            found: Any = self._collections["retrieval"].query(
+                query_embeddings=vector.reshape(1, -1), n_results=count, include=["distances"]
+            )
+        return [
+            Near(uid, int(number), int(piece), 1.0 - distance)
+            for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)
+            for uid, number, piece in [id_.split(":")]
+        ]
+
+    def count(self, kind: str = "retrieval") -> int:
+        """Vectors in a collection, those without a document included."""
+        with self._errors():
+            return int(self._collections[kind].count())
+
+    def recreate(self) -> None:
+        """Drop the collections with their files, and begin with empty ones."""
+        with self._errors():
+            for collection in self._collections.values():
+                self._client.delete_collection(collection.name)
+        self._close()
+        if self._config.host is None:
+            for entry in self._folder.iterdir():  # Chroma leaves the folders of dropped collections behind
+                if entry.is_dir() and not entry.is_symlink() and (entry / "data_level0.bin").exists():
+                    shutil.rmtree(entry)
+        self._open()
+
+    def close(self) -> None:
+        """Give Chroma's files back."""
+        self._close()
+
+    def _open(self) -> None:
+        self._broken = False
+        with self._errors():
+            self._client = _client(self._config)
+            self._collections = {
+                "retrieval": self._collection(self._config.retrieve_collection),
+                "context": self._collection(self._config.context_collection),
+                "document": self._collection(self._config.document_collection),
+            }
+
+    def _close(self) -> None:
+        self._client.close()
+
+    def _collection(self, name: str) -> Any:
+        collection = self._client.get_or_create_collection(
+            name, embedding_function=None, metadata=dict(self._facts), configuration={"hnsw": {"space": "cosine"}}
+        )
+        found = collection.metadata or {}
+        if found.get(_EMBEDDER) != self._facts[_EMBEDDER] or found.get(_DIMENSION) != self._facts[_DIMENSION]:
+            raise EmbedderMismatchError(
+                f"Collection {name!r} has vectors of {found.get(_EMBEDDER)!r} with {found.get(_DIMENSION)} dimensions, "
+                f"and the configuration names {self._facts[_EMBEDDER]!r} with {self._facts[_DIMENSION]}. Set "
+                "KB_CHROMA_EMBEDDING_MODEL back, or add the documents to a store in another folder."
+            )
+        if found.get(_STORE) != self._facts[_STORE]:
+            raise KnowledgeStoreError(
+                f"Collection {name!r} in {self._where()} belongs to another knowledge store, or its documents' database "
+                "is gone. Name other collections (KB_CHROMA_RETRIEVE_COLLECTION and so on) or another folder."
+            )
+        return collection
+
+    def _where(self) -> str:
+        if self._config.host is None:
+            return repr(self._config.persist_directory)
+        return f"the Chroma server {self._config.host}:{self._config.port}"
+
+    def _check_room(self, rows: int) -> None:
+        """Refuse to write before the disk is full: Chroma keeps what it says has failed, and hangs afterwards."""
+        if self._config.host is not None:
+            return
+        free = shutil.disk_usage(self._folder).free
+        if free < FREE_BYTES + rows * _BYTES_PER_ROW:
+            raise StoreFullError(
+                f"The disk of the knowledge store {str(self._folder)!r} has {free >> 20} MB left, which is not enough. "
+                "What was stored can still be read; make room and add the document again."
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        if self._broken:
+            raise StoreFullError(
+                f"Chroma in {self._where()} ran into a full disk. What was stored can be read; make room, then close "
+                "the store and open it again."
+            )
+        try:
+            yield
+        except (ChromaError, ValueError, OSError) as exc:
+            words = str(exc)
+            if "full" in words or "No space left" in words:
+                self._broken = True
+                raise StoreFullError(f"The disk of Chroma in {self._where()} is full.") from exc
+            # Chroma's own words may quote what it was given.
+            raise KnowledgeStoreError(f"Chroma in {self._where()} failed: {type(exc).__name__}.") from exc
+
+
+def _client(config: ChromaKnowledgeConfig) -> Any:
+    settings = Settings(
+        anonymized_telemetry=False, chroma_otel_collection_endpoint="", chroma_otel_collection_headers={}
+    )
+    if config.host is not None:
+        return chromadb.HttpClient(host=config.host, port=config.port, settings=settings)
+    return chromadb.PersistentClient(path=config.persist_directory, settings=settings)
