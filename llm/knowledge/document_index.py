@@ -8,76 +8,44 @@ and paid after they have gone.
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..document.chunk import ContextChunk
-from ..document.document import LoadedDocument
 from ..exceptions import DocumentNotFoundError
+from .document_rows import (
+    CHUNK_BITS,
+    chunk_row,
+    document_of_source,
+    document_row,
+    info_of,
+    insert_version,
+    link_source,
+    now,
+    passage_of,
+    placement_of,
+    remove_version,
+    scope_values,
+    vectors_from,
+    where_scope,
+)
 from .document_scope import DocumentScope
 from .index_database import IndexDatabase
-from .index_words import indexed_text, match_expression
+from .index_words import match_expression
 from .passage import AddedDocument, Counts, DocumentInfo, Passage, RetrievalPassage, StoredDocument
+from .placement import Content, NewVersion, new_id
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CHUNK_BITS = 24  # of a context chunk's key, for its number in the document
-_MANY = 500  # variables in one statement
 _COLUMNS = (
-    "id, filename, file_type, content_length, context_chunks, retrieval_chunks, page_count, sha256, complete, warnings, "
-    "created_at, updated_at"
+    "id, filename, file_type, content_length, context_chunks, retrieval_chunks, page_count, sha256, complete, "
+    "warnings, created_at, updated_at"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """A document's content as this store would keep it: the same bytes, cut the same way, are the same."""
-
-    sha256: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVersion:
-    """A document that is about to be stored.
-
-    Attributes:
-        uid: names this version in Chroma.
-        document_id: for a document that is new; one that is replaced keeps its own.
-        source: what tells whether it is another version of a document; None where nothing does.
-    """
-
-    uid: str
-    document_id: str
-    content: Content
-    source: str | None = field(repr=False)
-    document: LoadedDocument
-    chunks: Sequence[ContextChunk] = field(repr=False)
-
-    @property
-    def pieces(self) -> list[int]:
-        return [len(chunk.retrieval) for chunk in self.chunks]
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """What adding a content comes to.
-
-    Attributes:
-        kind: it is there already, it replaces a document's content, or it is a new document.
-        document_id: that is there, or that is replaced.
-    """
-
-    kind: Literal["there", "replace", "new"]
-    document_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,35 +63,6 @@ class Vectors:
     key: int
     pieces: tuple[int, ...]
     vectors: NDArray[np.float16]
-
-
-def new_id() -> str:
-    """An id that no other document or version has."""
-    return secrets.token_hex(12)
-
-
-def place_content(
-    content: Content, *, of_source: tuple[str, Content] | None, shared: bool, same: tuple[str, Content] | None
-) -> Placement:
-    """Where a content belongs. Pure.
-
-    Args:
-        content: that is added.
-        of_source: the document that its source has led to until now, with its content.
-        shared: whether another source leads to that document as well.
-        same: a document with the same bytes, wherever it came from, with its content.
-    """
-    if of_source is not None:
-        document_id, there = of_source
-        if there == content:
-            return Placement("there", document_id)
-        # Where two files were the same and one of them has changed, the other's document stays as it is.
-        if not shared or there.sha256 == content.sha256:
-            return Placement("replace", document_id)
-    if same is not None:
-        document_id, there = same
-        return Placement("there" if there == content else "replace", document_id)
-    return Placement("new")
 
 
 class DocumentIndex:
@@ -154,17 +93,22 @@ class DocumentIndex:
     def recognized(self, content: Content, source: str | None) -> AddedDocument | None:
         """The document that has this content already, if there is one; its source is noted."""
         with self.database.reading() as connection:
-            placement = _placement(connection, content, source)
+            placement = placement_of(connection, content, source)
             if placement.kind != "there" or placement.document_id is None:
                 return None
-            known = source is None or _document_of_source(connection, source) == placement.document_id
-            row = _row(connection, placement.document_id)
+            known = source is None or document_of_source(connection, source) == placement.document_id
+            row = document_row(connection, placement.document_id)
         if not known:
             with self.database.writing() as connection:
-                if _placement(connection, content, source) != placement:
+                if placement_of(connection, content, source) != placement:
                     return None
-                _link(connection, source, placement.document_id)
-        return {**_info(row), "already_there": True, "replaced": False}
+                link_source(connection, source, placement.document_id)
+        return {**info_of(row), "already_there": True, "replaced": False}
+
+    def id_for(self, content: Content, source: str | None) -> str:
+        """The id of the document that this content replaces, or a new one."""
+        with self.database.reading() as connection:
+            return placement_of(connection, content, source).document_id or new_id()
 
     def owe(self, version: NewVersion) -> None:
         """Note that vectors of this version are about to be written."""
@@ -178,24 +122,26 @@ class DocumentIndex:
 
         Where somebody else has committed the same content meanwhile, that one stays, and this one remains a debt.
         """
-        now = _now()
+        moment = now()
         with self.database.writing() as connection:
-            placement = _placement(connection, version.content, version.source)
-            document_id, created_at = version.document_id, now
+            placement = placement_of(connection, version.content, version.source)
+            document_id, created_at = version.document_id, moment
             if placement.document_id is not None:
                 document_id = placement.document_id
-                earlier = _row(connection, document_id)
+                earlier = document_row(connection, document_id)
                 if placement.kind == "there":
                     connection.execute("UPDATE debts SET writer = NULL WHERE uid = ?", (version.uid,))
-                    _link(connection, version.source, document_id)
-                    return {**_info(earlier), "already_there": True, "replaced": False}
+                    link_source(connection, version.source, document_id)
+                    return {**info_of(earlier), "already_there": True, "replaced": False}
                 created_at = earlier["created_at"]
-                _remove(connection, earlier)
-            _insert(connection, version, vectors, document_id=document_id, created_at=created_at, updated_at=now)
-            _link(connection, version.source, document_id)
+                remove_version(connection, earlier)
+            insert_version(
+                connection, version, vectors, document_id=document_id, created_at=created_at, updated_at=moment
+            )
+            link_source(connection, version.source, document_id)
             connection.execute("DELETE FROM debts WHERE uid = ?", (version.uid,))
-            row = _row(connection, document_id)
-        return {**_info(row), "already_there": False, "replaced": placement.kind == "replace"}
+            row = document_row(connection, document_id)
+        return {**info_of(row), "already_there": False, "replaced": placement.kind == "replace"}
 
     # Removing
 
@@ -203,10 +149,10 @@ class DocumentIndex:
         """Make a document invisible and erase what it says; its vectors become a debt."""
         with self.database.writing() as connection:
             try:
-                row = _row(connection, document_id)
+                row = document_row(connection, document_id)
             except DocumentNotFoundError:
                 return False
-            _remove(connection, row)
+            remove_version(connection, row)
             connection.execute("DELETE FROM sources WHERE document_id = ?", (document_id,))
         return True
 
@@ -214,7 +160,7 @@ class DocumentIndex:
         """Make every document invisible."""
         with self.database.writing() as connection:
             for row in connection.execute("SELECT * FROM documents").fetchall():
-                _remove(connection, row)
+                remove_version(connection, row)
             connection.execute("DELETE FROM sources")
 
     def abandon(self, uid: str) -> None:
@@ -246,22 +192,22 @@ class DocumentIndex:
     def info(self, document_id: str) -> StoredDocument:
         """A document with its text."""
         with self.database.reading() as connection:
-            row = _row(connection, document_id)
+            row = document_row(connection, document_id)
             (text,) = connection.execute("SELECT text FROM texts WHERE document = ?", (row["key"],)).fetchone()
-        return {**_info(row), "text": text}
+        return {**info_of(row), "text": text}
 
     def documents(self, *, limit: int | None, after: str | None) -> list[DocumentInfo]:
         """Documents, oldest first."""
         with self.database.reading() as connection:
             beginning = ("", "")
             if after is not None:
-                row = _row(connection, after)
+                row = document_row(connection, after)
                 beginning = (row["created_at"], row["id"])
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM documents WHERE (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?",
                 (*beginning, -1 if limit is None else limit),
             ).fetchall()
-        return [_info(row) for row in rows]
+        return [info_of(row) for row in rows]
 
     def counts(self) -> tuple[Counts, int, int]:
         """Counts, characters of all texts, and how many debts there are."""
@@ -278,7 +224,7 @@ class DocumentIndex:
         """Retrieval chunks in a scope."""
         with self.database.reading() as connection:
             (count,) = connection.execute(
-                f"SELECT coalesce(sum(retrieval_chunks), 0) FROM documents {_where(scope)}", _values(scope)
+                f"SELECT coalesce(sum(retrieval_chunks), 0) FROM documents {where_scope(scope)}", scope_values(scope)
             ).fetchone()
         return int(count)
 
@@ -286,11 +232,13 @@ class DocumentIndex:
         """The vectors of all documents in a scope."""
         with self.database.reading() as connection:
             return [
-                Vectors(row["key"], tuple(json.loads(row["pieces"])), _vectors(row["vectors"], row["retrieval_chunks"]))
+                Vectors(
+                    row["key"], tuple(json.loads(row["pieces"])), vectors_from(row["vectors"], row["retrieval_chunks"])
+                )
                 for row in connection.execute(
                     "SELECT key, pieces, retrieval_chunks, vectors FROM documents JOIN vectors ON document = key "
-                    f"{_where(scope)}",
-                    _values(scope),
+                    f"{where_scope(scope)}",
+                    scope_values(scope),
                 )
             ]
 
@@ -306,7 +254,7 @@ class DocumentIndex:
             row = connection.execute(
                 "SELECT vectors, retrieval_chunks FROM documents JOIN vectors ON document = key WHERE key = ?", (key,)
             ).fetchone()
-        return None if row is None else _vectors(row["vectors"], row["retrieval_chunks"])
+        return None if row is None else vectors_from(row["vectors"], row["retrieval_chunks"])
 
     def keys_of(self, uids: Iterable[str], scope: DocumentScope) -> dict[str, int]:
         """Keys of those versions that are visible and in the scope."""
@@ -323,12 +271,14 @@ class DocumentIndex:
         if expression is None:
             return []
         among = (
-            "" if scope.is_everything else f"AND (rowid >> {CHUNK_BITS}) IN (SELECT key FROM documents {_where(scope)})"
+            ""
+            if scope.is_everything
+            else f"AND (rowid >> {CHUNK_BITS}) IN (SELECT key FROM documents {where_scope(scope)})"
         )
         with self.database.reading() as connection:
             rows = connection.execute(
                 f"SELECT rowid, rank FROM words WHERE words MATCH ? {among} ORDER BY rank LIMIT ?",
-                (expression, *_values(scope), count),
+                (expression, *scope_values(scope), count),
             ).fetchall()
         return [(row[0], -row[1]) for row in rows]
 
@@ -349,9 +299,9 @@ class DocumentIndex:
             matches: number of the retrieval chunk that matched best, where one did.
         """
         with self.database.reading() as connection:
-            found = {key: _chunk_row(connection, key) for key in keys}
+            found = {key: chunk_row(connection, key) for key in keys}
         return [
-            _passage(row, score=scores.get(key, 0.0), match=matches.get(key))
+            passage_of(row, score=scores.get(key, 0.0), match=matches.get(key))
             for key in keys
             for row in [found[key]]
             if row is not None and row["id"] in scope
@@ -359,7 +309,7 @@ class DocumentIndex:
 
     def context_chunk(self, uid: str, number: int) -> Passage:
         """A context chunk by what its id says."""
-        return _passage(self._chunk(uid, number))
+        return passage_of(self._chunk(uid, number))
 
     def retrieval_chunk(self, uid: str, number: int, piece: int) -> RetrievalPassage:
         """A retrieval chunk by what its id says."""
@@ -380,7 +330,7 @@ class DocumentIndex:
     def _chunk(self, uid: str, number: int) -> sqlite3.Row:
         with self.database.reading() as connection:
             version = connection.execute("SELECT key FROM documents WHERE uid = ?", (uid,)).fetchone()
-            row = None if version is None else _chunk_row(connection, (version["key"] << CHUNK_BITS) + number)
+            row = None if version is None else chunk_row(connection, (version["key"] << CHUNK_BITS) + number)
         if row is None:
             raise _no_chunk(f"{uid}:{number}")
         return row
@@ -388,164 +338,3 @@ class DocumentIndex:
 
 def _no_chunk(chunk_id: str) -> DocumentNotFoundError:
     return DocumentNotFoundError(f"There is no chunk {chunk_id!r}; its document was deleted or replaced, or never was.")
-
-
-def _where(scope: DocumentScope) -> str:
-    return "" if scope.is_everything else "WHERE id IN (SELECT value FROM json_each(?))"
-
-
-def _values(scope: DocumentScope) -> tuple[str, ...]:
-    # Half of a surrogate pair is escaped by JSON, and refused by SQLite; no id has one.
-    return () if scope.ids is None else (json.dumps([id_ for id_ in scope.ids if id_.isalnum()]),)
-
-
-def _row(connection: sqlite3.Connection, document_id: str) -> sqlite3.Row:
-    row = None
-    if isinstance(document_id, str) and document_id.isalnum():
-        row = connection.execute("SELECT * FROM documents WHERE id = ?", (document_id,)).fetchone()
-    if row is None:
-        raise DocumentNotFoundError(f"There is no document {document_id!r}; it was deleted or never was.")
-    found: sqlite3.Row = row
-    return found
-
-
-def _chunk_row(connection: sqlite3.Connection, key: int) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = connection.execute(
-        "SELECT c.*, d.id, d.uid, d.filename, d.file_type FROM context_chunks c JOIN documents d "
-        f"ON d.key = c.key >> {CHUNK_BITS} WHERE c.key = ?",
-        (key,),
-    ).fetchone()
-    return row
-
-
-def _passage(row: sqlite3.Row, *, score: float = 0.0, match: int | None = None) -> Passage:
-    match_start, match_end = (None, None) if match is None else json.loads(row["pieces"])[match]
-    return Passage(
-        id=f"{row['uid']}:{row['key'] & ((1 << CHUNK_BITS) - 1)}",
-        document_id=row["id"],
-        filename=row["filename"],
-        file_type=row["file_type"],
-        text=row["text"],
-        start=row["start"],
-        end=row["end"],
-        page=row["page"],
-        last_page=row["last_page"],
-        part=row["part"],
-        headings=tuple(json.loads(row["headings"])),
-        score=score,
-        match_start=match_start,
-        match_end=match_end,
-    )
-
-
-def _info(row: sqlite3.Row) -> DocumentInfo:
-    return {
-        "id": row["id"],
-        "filename": row["filename"],
-        "file_type": row["file_type"],
-        "content_length": row["content_length"],
-        "context_chunks": row["context_chunks"],
-        "retrieval_chunks": row["retrieval_chunks"],
-        "page_count": row["page_count"],
-        "sha256": row["sha256"],
-        "complete": bool(row["complete"]),
-        "warnings": json.loads(row["warnings"]),
-        "created_at": row["created_at"],
-        "updated_at": row["updated_at"],
-    }
-
-
-def _placement(connection: sqlite3.Connection, content: Content, source: str | None) -> Placement:
-    of_source = None
-    shared = False
-    document_id = None if source is None else _document_of_source(connection, source)
-    if document_id is not None:
-        of_source = (document_id, _content(_row(connection, document_id)))
-        (leading,) = connection.execute("SELECT count(*) FROM sources WHERE document_id = ?", (document_id,)).fetchone()
-        shared = leading > 1
-    same = connection.execute(
-        "SELECT * FROM documents WHERE sha256 = ? ORDER BY fingerprint = ? DESC, key LIMIT 1",
-        (content.sha256, content.fingerprint),
-    ).fetchone()
-    return place_content(
-        content, of_source=of_source, shared=shared, same=None if same is None else (same["id"], _content(same))
-    )
-
-
-def _content(row: sqlite3.Row) -> Content:
-    return Content(sha256=row["sha256"], fingerprint=row["fingerprint"])
-
-
-def _document_of_source(connection: sqlite3.Connection, source: str) -> str | None:
-    row = connection.execute("SELECT document_id FROM sources WHERE source = ?", (source,)).fetchone()
-    return None if row is None else row["document_id"]
-
-
-def _link(connection: sqlite3.Connection, source: str | None, document_id: str) -> None:
-    if source is not None:
-        connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, document_id))
-
-
-def _insert(
-    connection: sqlite3.Connection,
-    version: NewVersion,
-    vectors: NDArray[np.float32],
-    *,
-    document_id: str,
-    created_at: str,
-    updated_at: str,
-) -> None:
-    document, chunks = version.document, version.chunks
-    key = connection.execute(
-        "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            document_id, version.uid, version.content.sha256, version.content.fingerprint,
-            storable(document.filename), document.file_type, len(document.text), document.page_count, document.complete,
-            json.dumps(document.warnings), len(chunks), sum(version.pieces), json.dumps(version.pieces),
-            created_at, updated_at,
-        ),
-    ).lastrowid  # fmt: skip
-    assert key is not None
-    connection.execute("INSERT INTO texts VALUES (?, ?)", (key, document.text))
-    connection.execute("INSERT INTO vectors VALUES (?, ?)", (key, vectors.astype(np.float16).tobytes()))
-    rows = [
-        (
-            (key << CHUNK_BITS) + number, chunk.start, chunk.end, chunk.page, chunk.last_page,
-            None if chunk.part is None else storable(chunk.part), json.dumps(chunk.headings),
-            json.dumps([(piece.start, piece.end) for piece in chunk.retrieval]), chunk.text,
-        )
-        for number, chunk in enumerate(chunks)
-    ]  # fmt: skip
-    connection.executemany("INSERT INTO context_chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    connection.executemany(
-        "INSERT INTO words (rowid, body) VALUES (?, ?)", ((row[0], indexed_text(row[-1])) for row in rows)
-    )
-
-
-def _remove(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """Erase a version's rows; what is left of it is the debt of its vectors."""
-    key = row["key"]
-    first, last = key << CHUNK_BITS, (key + 1) << CHUNK_BITS
-    chunks = connection.execute("SELECT key, text FROM context_chunks WHERE key >= ? AND key < ?", (first, last))
-    connection.executemany(
-        "INSERT INTO words (words, rowid, body) VALUES ('delete', ?, ?)",
-        [(chunk["key"], indexed_text(chunk["text"])) for chunk in chunks],
-    )
-    connection.execute("DELETE FROM context_chunks WHERE key >= ? AND key < ?", (first, last))
-    connection.execute("DELETE FROM texts WHERE document = ?", (key,))
-    connection.execute("DELETE FROM vectors WHERE document = ?", (key,))
-    connection.execute("DELETE FROM documents WHERE key = ?", (key,))
-    connection.execute("INSERT INTO debts VALUES (?, ?, NULL)", (row["uid"], row["pieces"]))
-
-
-def storable(text: str) -> str:
-    """Text without halves of surrogate pairs, which no database keeps."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _vectors(blob: bytes, rows: int) -> NDArray[np.float16]:
-    return np.frombuffer(blob, np.float16).reshape(rows, -1) if rows else np.zeros((0, 1), np.float16)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds")

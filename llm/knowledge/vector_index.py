@@ -171,8 +171,8 @@ class VectorIndex:
             )
         if found.get(_STORE) != self._facts[_STORE]:
             raise KnowledgeStoreError(
-                f"Collection {name!r} in {self._where()} belongs to another knowledge store, or its documents' database "
-                "is gone. Name other collections (KB_CHROMA_RETRIEVE_COLLECTION and so on) or another folder."
+                f"Collection {name!r} in {self._where()} belongs to another knowledge store, or the database of its "
+                "documents is gone. Name other collections (KB_CHROMA_RETRIEVE_COLLECTION and so on) or another folder."
             )
         return collection
 
