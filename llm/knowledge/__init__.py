@@ -1,6 +1,6 @@
 """What the organization's documents say: storing them and finding passages in them.
 
-    from llm.knowledge import KnowledgeStore
+    from llm.knowledge import ChromaKnowledgeStore
 
 Names are loaded when they are first used; the database comes with the store that needs it.
 """
@@ -13,6 +13,7 @@ from ..names_on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from .chroma_knowledge_config import ChromaKnowledgeConfig
+    from .chroma_knowledge_store import ChromaKnowledgeStore
     from .document_scope import DocumentScope
     from .ingest import IngestProgress, IngestResult
     from .knowledge_store import KnowledgeStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AddedDocument",
     "ChromaKnowledgeConfig",
+    "ChromaKnowledgeStore",
     "DocumentInfo",
     "DocumentScope",
     "IngestProgress",
@@ -33,6 +35,7 @@ __all__ = [
 _ON_DEMAND = {
     "AddedDocument": ".passage",
     "ChromaKnowledgeConfig": ".chroma_knowledge_config",
+    "ChromaKnowledgeStore": ".chroma_knowledge_store",
     "DocumentInfo": ".passage",
     "DocumentScope": ".document_scope",
     "IngestProgress": ".ingest",

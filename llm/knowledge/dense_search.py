@@ -38,11 +38,21 @@ def near_chunks(
     index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
 ) -> list[NearChunk]:
     """Context chunks in the scope, nearest first, each once; at least `count` of them where there are so many."""
-    if vectors.is_broken or (not scope.is_everything and index.scope_size(scope) <= EXACT_CHUNKS):
+    if not scope.is_everything and index.scope_size(scope) <= EXACT_CHUNKS:
         return exact_chunks(index, question, scope, count)
+    chunks = _in_graph(index, vectors, question, scope, count)
+    return exact_chunks(index, question, scope, count) if chunks is None else chunks
+
+
+def _in_graph(
+    index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
+) -> list[NearChunk] | None:
+    """By looking among all, further and further; None where that does not lead to enough, or Chroma cannot be asked."""
     asked = count * _PIECES_EACH
     while True:
         found = vectors.nearest(question, asked)
+        if found is None:
+            return None
         keys = index.keys_of({near.uid for near in found}, scope)
         chunks: dict[int, NearChunk] = {}
         for near in found:
@@ -52,7 +62,7 @@ def near_chunks(
         if len(chunks) >= count or len(found) < asked:
             return list(chunks.values())
         if asked >= MOST_NEAR:
-            return exact_chunks(index, question, scope, count) if len(chunks) < count else list(chunks.values())
+            return None
         asked = min(MOST_NEAR, asked * 4)
 
 
@@ -78,10 +88,8 @@ def exact_chunks(
 
 def _best(similarities: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Places of the greatest, greatest first."""
-    if count < len(similarities):
-        some = np.argpartition(similarities, -count)[-count:]
-    else:
-        some = np.arange(len(similarities))
+    everything = np.arange(len(similarities))
+    some = np.argpartition(similarities, -count)[-count:] if count < len(similarities) else everything
     ordered: NDArray[np.int64] = some[np.argsort(-similarities[some], kind="stable")]
     return ordered
 

@@ -117,7 +117,7 @@ class DocumentIndex:
                 "INSERT INTO debts VALUES (?, ?, ?)", (version.uid, json.dumps(version.pieces), self._writer)
             )
 
-    def commit(self, version: NewVersion, vectors: NDArray[np.float32]) -> AddedDocument:
+    def commit(self, version: NewVersion, vectors: NDArray[np.float16]) -> AddedDocument:
         """Make the version visible, its vectors being written. What it replaces leaves at the same moment.
 
         Where somebody else has committed the same content meanwhile, that one stays, and this one remains a debt.

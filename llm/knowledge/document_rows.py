@@ -120,7 +120,7 @@ def link_source(connection: sqlite3.Connection, source: str | None, document_id:
 def insert_version(
     connection: sqlite3.Connection,
     version: NewVersion,
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float16],
     *,
     document_id: str,
     created_at: str,
@@ -138,7 +138,7 @@ def insert_version(
     ).lastrowid  # fmt: skip
     assert key is not None
     connection.execute("INSERT INTO texts VALUES (?, ?)", (key, document.text))
-    connection.execute("INSERT INTO vectors VALUES (?, ?)", (key, vectors.astype(np.float16).tobytes()))
+    connection.execute("INSERT INTO vectors VALUES (?, ?)", (key, vectors.tobytes()))
     rows = [
         (
             (key << CHUNK_BITS) + number, chunk.start, chunk.end, chunk.page, chunk.last_page,

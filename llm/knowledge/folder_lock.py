@@ -12,21 +12,22 @@ from pathlib import Path
 
 from ..exceptions import KnowledgeStoreError, StoreLockedError
 
-_NAME = "store.lock"
+NAME = "store.lock"
 
 
 class FolderLock:
-    """Held from the moment it is made until `release`.
+    """Held from the moment it is made until `release`, or until its process ends in whatever way.
 
     Args:
         folder: exists.
+        name: of the file; processes that share a folder have one each.
 
     Raises:
         StoreLockedError: somebody else has it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _NAME
+    def __init__(self, folder: Path, *, name: str = NAME) -> None:
+        self._path = folder / name
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         except OSError as exc:

@@ -63,7 +63,7 @@ _SCHEMA = (
         text TEXT NOT NULL
     )""",
     # Without content: the words lead to a context chunk's key, and the text stands there.
-    "CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')",
+    "CREATE VIRTUAL TABLE words USING fts5(body, content='', tokenize='porter unicode61 remove_diacritics 2')",
     # Vectors that are, or may be, in Chroma without a document: of one being added, or of one that has left.
     "CREATE TABLE debts (uid TEXT PRIMARY KEY, pieces TEXT NOT NULL, writer TEXT) WITHOUT ROWID",
 )

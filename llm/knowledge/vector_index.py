@@ -13,9 +13,9 @@ looking further.
 from __future__ import annotations
 
 import shutil
-import threading
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +67,9 @@ class VectorIndex:
         self._config = config
         self._folder = Path(config.persist_directory)
         self._facts = {_STORE: store, _EMBEDDER: embedder, _DIMENSION: dimension}
-        self._lock = threading.Lock()
         self._broken = False
+        self._rebuilding = False
         self._open()
-
-    @property
-    def is_broken(self) -> bool:
-        """Chroma has failed in a way after which its calls may never return; it is not called any more."""
-        return self._broken
 
     def add(self, kind: str, ids: Sequence[str], vectors: NDArray[np.float32], *, document_ids: Sequence[str]) -> None:
         """Write vectors, in batches that an event loop can bear.
@@ -112,12 +107,22 @@ class VectorIndex:
                 with self._errors():
                     self._collections[kind].delete(ids=ids[first : first + WRITE_BATCH])
 
-    def nearest(self, vector: NDArray[np.float32], count: int) -> list[Near]:
-        """The retrieval chunks nearest to a vector, nearest first; `count` of them where there are so many."""
-        with self._errors():
-            found: Any = self._collections["retrieval"].query(
-                query_embeddings=vector.reshape(1, -1), n_results=count, include=["distances"]
-            )
+    def nearest(self, vector: NDArray[np.float32], count: int) -> list[Near] | None:
+        """The retrieval chunks nearest to a vector, nearest first; `count` of them where there are so many.
+
+        None when Chroma cannot be asked: it has run into a full disk, or is being written anew.
+        """
+        if self._broken or self._rebuilding:
+            return None
+        try:
+            with self._errors():
+                found: Any = self._collections["retrieval"].query(
+                    query_embeddings=vector.reshape(1, -1), n_results=count, include=["distances"]
+                )
+        except KnowledgeStoreError:
+            if self._broken or self._rebuilding:
+                return None
+            raise
         return [
             Near(uid, int(number), int(piece), 1.0 - distance)
             for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)
@@ -129,24 +134,27 @@ class VectorIndex:
         with self._errors():
             return int(self._collections[kind].count())
 
-    def recreate(self) -> None:
-        """Drop the collections with their files, and begin with empty ones."""
+    @contextmanager
+    def written_anew(self) -> Iterator[None]:
+        """Drop the collections with their files; the caller fills the new ones until the block ends."""
+        self._rebuilding = True
         with self._errors():
             for collection in self._collections.values():
                 self._client.delete_collection(collection.name)
-        self._close()
-        if self._config.host is None:
-            for entry in self._folder.iterdir():  # Chroma leaves the folders of dropped collections behind
-                if entry.is_dir() and not entry.is_symlink() and (entry / "data_level0.bin").exists():
-                    shutil.rmtree(entry)
+        self._client.close()
+        for entry in self._folder.iterdir():  # Chroma leaves the folders of dropped collections behind
+            if entry.is_dir() and not entry.is_symlink() and (entry / "data_level0.bin").exists():
+                shutil.rmtree(entry)
+        self._compact()
         self._open()
+        yield
+        self._rebuilding = False
 
     def close(self) -> None:
         """Give Chroma's files back."""
-        self._close()
+        self._client.close()
 
     def _open(self) -> None:
-        self._broken = False
         with self._errors():
             self._client = _client(self._config)
             self._collections = {
@@ -155,8 +163,10 @@ class VectorIndex:
                 "document": self._collection(self._config.document_collection),
             }
 
-    def _close(self) -> None:
-        self._client.close()
+    def _compact(self) -> None:
+        """Write Chroma's own SQLite file anew without what was deleted, while nobody has it open."""
+        with self._errors(), closing(sqlite3.connect(self._folder / "chroma.sqlite3")) as connection:
+            connection.execute("VACUUM")
 
     def _collection(self, name: str) -> Any:
         collection = self._client.get_or_create_collection(
@@ -201,7 +211,7 @@ class VectorIndex:
             )
         try:
             yield
-        except (ChromaError, ValueError, OSError) as exc:
+        except (ChromaError, ValueError, OSError, AttributeError, sqlite3.Error) as exc:  # the last but one: closed
             words = str(exc)
             if "full" in words or "No space left" in words:
                 self._broken = True
