@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +16,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..chat.response_parser import ResponseParser
 from ..chat.template import RenderedPrompt
-from ..chat.tokenizer import encode_prompt
+from ..chat.tokenizer import Tokenizer, encode_prompt
 from ..engine.request import EngineRequest, SamplingParams
 from ..engine.token_stream import TokenStream
-from ..exceptions import EngineClosedError, EngineFailedError, HandleReleasedError, PoolClosedError, PoolError
+from ..exceptions import (
+    EngineClosedError,
+    EngineFailedError,
+    HandleReleasedError,
+    PoolClosedError,
+    PoolError,
+    RequestError,
+)
 from ..grammar.response_grammar import response_grammar
+from .abilities import Abilities
 from .generation_stream import GenerationStream, OpenReply
-from .messages import GenerateResult
+from .messages import GenerateResult, PartialToolCall
 from .options import GenerateOptions, Options, RunOptions
 from .reply_decoder import ReplyDecoder
 from .text_model import TextModel
@@ -66,10 +75,13 @@ class LLMRunner:
         """
         reply: list[str] = []
         reasoning: list[str] = []
+        partial_calls: list[PartialToolCall] = []
         async with self._stream(Options(**options), keep_interrupted=False) as stream:
             async for chunk in stream:
                 reply.append(chunk.text)
                 reasoning.append(chunk.reasoning)
+                if chunk.partial_tool_call is not None:
+                    partial_calls.append(chunk.partial_tool_call)
         assert chunk.latency_seconds is not None
         assert chunk.usage is not None
         assert chunk.finish_reason is not None
@@ -81,6 +93,8 @@ class LLMRunner:
         }
         if chunk.tool_calls:
             result["tool_calls"] = list(chunk.tool_calls)
+        if partial_calls:
+            result["partial_tool_calls"] = partial_calls
         if any(reasoning):
             result["reasoning"] = "".join(reasoning)
         return result
@@ -145,6 +159,21 @@ class LLMRunner:
             **options,
         )
 
+    async def count_tokens(self, **options: Unpack[GenerateOptions]) -> int:
+        """How many tokens the prompt of a request has, exactly: rendered and encoded, but not computed.
+
+        A session's history does not count.
+
+        Args:
+            **options: as for `generate`.
+
+        Raises:
+            RequestError: an argument is wrong, or the template refuses the messages.
+        """
+        checked = Options(**options)
+        _, prompt = await asyncio.to_thread(_encoded, self._model, checked)
+        return len(prompt)
+
     def supports_function_calling(self) -> bool:
         """Whether the model's own chat template knows tools. Without, calls are made in a generic format."""
         return self._model.chat.syntax.native
@@ -153,6 +182,11 @@ class LLMRunner:
     def context_window(self) -> int:
         """The most tokens that prompt and reply may have together."""
         return self._model.context_window
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the model can do."""
+        return Abilities.of(self._model.chat, context_window=self.context_window)
 
     @property
     def model_name(self) -> str:
@@ -241,15 +275,20 @@ class LLMRunner:
         request = EngineRequest(
             prompt=prompt,
             max_tokens=max_tokens,
-            sampling=self._sampling(options),
+            sampling=self._sampling(options, model.tokenizer),
             stop_tokens=model.tokenizer.end_tokens,
             grammar=grammar,
         )
         model.engine.validate(request)
-        parser = model.chat.parser(rendered, tools=options.tools or (), json_reply=options.response_format is not None)
+        parser = model.chat.parser(
+            rendered,
+            tools=options.tools or (),
+            json_reply=options.response_format is not None,
+            keep_malformed_calls=options.keep_malformed_calls,
+        )
         return _Prepared(request, parser, (*options.stop_texts, *(config.stop_tokens or ())))
 
-    def _sampling(self, options: Options) -> SamplingParams:
+    def _sampling(self, options: Options, tokenizer: Tokenizer) -> SamplingParams:
         config = self._handle.config
         chosen: dict[str, Any] = {"temperature": config.temperature, "top_p": config.top_p, "seed": config.seed}
         for name in (
@@ -257,7 +296,7 @@ class LLMRunner:
         ):  # fmt: skip
             if getattr(options, name) is not None:
                 chosen[name] = getattr(options, name)
-        return SamplingParams(**chosen, logit_bias=tuple((options.logit_bias or {}).items()))
+        return SamplingParams(**chosen, logit_bias=_token_biases(options.logit_bias or {}, tokenizer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +322,17 @@ def _encoded(model: TextModel, options: Options) -> tuple[RenderedPrompt, tuple[
         options.conversation(), tools=options.tools or None, **(options.template_variables or {})
     )
     return rendered, tuple(encode_prompt(model.tokenizer, rendered))
+
+
+def _token_biases(biases: Mapping[int | str, float], tokenizer: Tokenizer) -> tuple[tuple[int, float], ...]:
+    """The biases by token id; a key may be text that is one token."""
+    by_token = []
+    for key, bias in biases.items():
+        tokens = [key] if isinstance(key, int) else tokenizer.encode(key, special=True)
+        if len(tokens) != 1:
+            raise RequestError(f"logit_bias has a text of {len(tokens)} tokens; give the ids of its tokens one by one.")
+        by_token.append((tokens[0], bias))
+    return tuple(by_token)
 
 
 def _ended(handle: ModelHandle, outputs: TokenStream, error: BaseException | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -13,6 +13,17 @@ class ToolCall(TypedDict):
 
     tool_name: str
     args: dict[str, Any]
+    tool_call_id: str
+
+
+class PartialToolCall(TypedDict):
+    """A call that was not finished: the reply was cut within it, or what it has as arguments is no JSON object.
+
+    `arguments` is the text that is there.
+    """
+
+    tool_name: str
+    arguments: str
     tool_call_id: str
 
 
@@ -52,9 +63,30 @@ class GenerateResult(_ResultAlways, total=False):
     """What `generate` returns. The optional keys are there only when they hold something."""
 
     tool_calls: list[ToolCall]
+    partial_tool_calls: list[PartialToolCall]
     reasoning: str
     context_used: str
     search_metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call while the model writes it. The first one of a call has no arguments.
+
+    Attributes:
+        index: number of the call in the reply, from 0.
+        tool_name: of the tool.
+        tool_call_id: the same for all pieces. The complete call has it too, unless the model writes an id of its own
+            behind the arguments.
+        arguments: new JSON text of the arguments.
+        withdrawn: what began as this call is none; it follows as text, and the next call takes its number.
+    """
+
+    index: int
+    tool_name: str
+    tool_call_id: str
+    arguments: str = field(default="", repr=False)
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +97,9 @@ class StreamChunk:
         text: new text of the reply.
         finished: True on the last chunk alone.
         reasoning: new text of the model's reasoning, kept apart from the reply.
+        tool_call_delta: a piece of a call that is being written.
         tool_call: a call that has just been completed.
+        partial_tool_call: a call that will not be completed.
         latency_seconds: time from the call to the end, on the last chunk.
         usage: token counts, on the last chunk.
         finish_reason: why generation ended, on the last chunk.
@@ -77,7 +111,9 @@ class StreamChunk:
     text: str = ""
     finished: bool = False
     reasoning: str = ""
+    tool_call_delta: ToolCallDelta | None = None
     tool_call: ToolCall | None = None
+    partial_tool_call: PartialToolCall | None = None
     latency_seconds: float | None = None
     usage: Usage | None = None
     finish_reason: FinishReason | None = None

@@ -30,12 +30,13 @@ class RunOptions(TypedDict, total=False):
     repeat_penalty: float | None
     presence_penalty: float | None
     frequency_penalty: float | None
-    logit_bias: Mapping[int, float] | None
+    logit_bias: Mapping[int | str, float] | None
     seed: int | None
     max_new_tokens: int | None
     stop: str | Sequence[str] | None
     timeout: float | None
     template_variables: Mapping[str, Any] | None
+    keep_malformed_calls: bool
 
 
 class GenerateOptions(RunOptions, total=False):
@@ -58,11 +59,13 @@ class Options:
         response_format: a JSON schema (also in OpenAI's form) or a Pydantic model class that the reply must follow.
         constrain: False switches the guarantee off: tools and schema are only described to the model.
         temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, logit_bias, seed:
-            sampling, see SamplingParams.
+            sampling, see SamplingParams. A key of logit_bias is the id of a token, or text that is one token.
         max_new_tokens: the most tokens of the reply.
         stop: texts that end the reply.
         timeout: seconds from the call to the last token.
         template_variables: further variables of the chat template, such as ``enable_thinking``.
+        keep_malformed_calls: a marked call whose arguments cannot be read is reported as one that was not finished;
+            else it is text of the reply. Without a constraint, a model may write such calls.
 
     Raises:
         RequestError: names the argument, its value and what is allowed.
@@ -83,12 +86,13 @@ class Options:
     repeat_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: Mapping[int, float] | None = None
+    logit_bias: Mapping[int | str, float] | None = None
     seed: int | None = None
     max_new_tokens: int | None = None
     stop: str | Sequence[str] | None = field(default=None, repr=False)
     timeout: float | None = None
     template_variables: Mapping[str, Any] | None = None
+    keep_malformed_calls: bool = False
 
     def __post_init__(self) -> None:
         if (self.prompt is None) == (self.messages is None):

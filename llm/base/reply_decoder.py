@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..chat.detokenizer import Detokenizer
+from ..chat.reply_event import ReplyEvent
 from ..chat.response_parser import ResponseParser
 from ..chat.stop_strings import StopScanner
 from ..chat.tokenizer import Tokenizer
 from ..engine.request import EngineOutput
-from .messages import FinishReason, StreamChunk, ToolCall, Usage
+from .messages import FinishReason, PartialToolCall, StreamChunk, ToolCall, ToolCallDelta, Usage
 
 
 class ReplyDecoder:
@@ -80,6 +81,11 @@ class ReplyDecoder:
             elif event.kind == "call" and event.call is not None:
                 self._calls.append(event.call)
                 chunks.append(StreamChunk(tool_call=event.call))
+            elif event.kind in ("call_partial", "call_malformed"):
+                unfinished = PartialToolCall(tool_name=event.name, arguments=event.text, tool_call_id=event.call_id)
+                chunks.append(StreamChunk(partial_tool_call=unfinished))
+            else:
+                chunks.append(StreamChunk(tool_call_delta=_delta(event)))
         return chunks
 
     def _last_chunk(self, reason: FinishReason, cached_tokens: int) -> StreamChunk:
@@ -96,3 +102,8 @@ class ReplyDecoder:
             finish_reason="tool_calls" if self._calls and reason == "stop" else reason,
             tool_calls=tuple(self._calls),
         )
+
+
+def _delta(event: ReplyEvent) -> ToolCallDelta:
+    withdrawn = event.kind == "call_lost"
+    return ToolCallDelta(event.index, event.name, event.call_id, "" if withdrawn else event.text, withdrawn)

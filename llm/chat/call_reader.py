@@ -76,15 +76,31 @@ class CallReader:
         """Tell that the call under way will not be completed. True where the reply just ended in it."""
         partial = self._begun and self._reader.starved
         if self._begun:
-            kind: EventKind = "call_partial" if partial else "call_lost"
-            self._events.append(ReplyEvent(kind, "".join(self._arguments), self._index, self._name))
+            self._tell("call_partial" if partial else "call_lost", "".join(self._arguments))
             self._index -= not partial
         self._clear()
         return partial
 
+    @property
+    def is_malformed(self) -> bool:
+        """Whether a call is under way that cannot be read, though more text follows."""
+        return self._begun and not self._reader.starved
+
+    def keep_malformed(self, rest: str) -> None:
+        """Tell that the call under way has ended with `rest`, and that its arguments cannot be read."""
+        text = "".join(self._arguments)
+        if isinstance(quoted := _loaded(text), str):
+            text = quoted
+        if self._syntax.nesting in ("json_object", "json_list"):
+            rest = rest.strip().removesuffix("}")
+        self._tell("call_malformed", text + rest if self._syntax.nesting != "parameters" else text)
+        self._ids.add(self._call_id)
+        self._clear()
+
     def _clear(self) -> None:
         self._name = ""
         self._id = ""
+        self._call_id = ""
         self._arguments: list[str] = []
         self._begun = False
 
@@ -94,12 +110,16 @@ class CallReader:
         self._name = name
         self._begun = True
         self._index += 1
-        self._events.append(ReplyEvent("call_start", index=self._index, name=name))
+        self._call_id = self._id if self._id and self._id not in self._ids else f"call_{uuid.uuid4().hex[:20]}"
+        self._tell("call_start")
+
+    def _tell(self, kind: EventKind, text: str = "") -> None:
+        self._events.append(ReplyEvent(kind, text, self._index, self._name, self._call_id))
 
     def _argument(self, text: str) -> None:
         self._arguments.append(text)
         if self._begun and text:
-            self._events.append(ReplyEvent("arguments", text, self._index, self._name))
+            self._tell("arguments", text)
 
     def _string_argument(self, text: str) -> None:
         self._argument(json.dumps(text, ensure_ascii=False)[1:-1])
@@ -117,10 +137,11 @@ class CallReader:
             return False
         if not self._begun:
             self._begin(self._name)
-        id_ = self._id if self._id and self._id not in self._ids else f"call_{uuid.uuid4().hex[:20]}"
+        id_ = self._id if self._id and self._id not in self._ids else self._call_id
         self._ids.add(id_)
         call = {"tool_name": self._name, "args": arguments, "tool_call_id": id_}
-        self._events.append(ReplyEvent("call", index=self._index, name=self._name, call=call))  # type: ignore[arg-type]
+        event = ReplyEvent("call", "", self._index, self._name, self._call_id, call)  # type: ignore[arg-type]
+        self._events.append(event)
         self._begun = False
         return True
 
@@ -180,7 +201,7 @@ class CallReader:
         if not strict or self._arguments:
             self._begin(name)
             for text in self._arguments:
-                self._events.append(ReplyEvent("arguments", text, self._index, name))
+                self._tell("arguments", text)
         return True
 
     # A name, then JSON.

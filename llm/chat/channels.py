@@ -26,8 +26,16 @@ class ChannelReader:
     """Reads one reply."""
 
     def __init__(
-        self, reader: Reader, syntax: CallSyntax, types: ArgumentTypes, calls: CallReader, output: ReplyOutput
+        self,
+        reader: Reader,
+        syntax: CallSyntax,
+        types: ArgumentTypes,
+        calls: CallReader,
+        output: ReplyOutput,
+        *,
+        keep_malformed_calls: bool = False,
     ) -> None:
+        self._keeps_malformed = keep_malformed_calls
         self._reader = reader
         self._types = types
         self._calls = calls
@@ -92,6 +100,13 @@ class ChannelReader:
                 reader.kept()
                 output.call_follows()
                 addressee = "nobody"
+            elif self._keeps_malformed and self._calls.is_malformed:
+                reader.kept()
+                rest: list[str] = []
+                yield from self._until_end(rest)
+                self._calls.keep_malformed("".join(rest))
+                output.call_follows()
+                addressee = "nobody"
             elif self._calls.abandon():
                 output.call_follows()
                 reader.kept()
@@ -115,6 +130,17 @@ class ChannelReader:
                 output.said = False
                 return
             if reader.closed:
+                return
+            yield
+
+    def _until_end(self, rest: list[str]) -> Reading[None]:
+        """Read up to what ends the message, which is not read."""
+        reader, ends = self._reader, (*self._ends, self._start)
+        while True:
+            at, end = _first(reader.text, ends)
+            held = 0 if end or reader.closed else held_back(reader.text, ends)
+            rest.append(reader.take(at if end else len(reader.text) - held))
+            if end or reader.closed:
                 return
             yield
 

@@ -7,7 +7,9 @@ from typing import Literal
 
 from ..base.messages import ToolCall
 
-EventKind = Literal["text", "reasoning", "call_start", "arguments", "call", "call_partial", "call_lost"]
+EventKind = Literal[
+    "text", "reasoning", "call_start", "arguments", "call", "call_partial", "call_malformed", "call_lost"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,12 @@ class ReplyEvent:
             arguments: `text` goes on the arguments of call `index`, as JSON;
             call: `call` is complete;
             call_partial: the reply ended within call `index`, whose arguments so far are `text`;
+            call_malformed: call `index` has ended, and its arguments, which are `text`, cannot be read;
             call_lost: what began as call `index` is none; its text follows as text.
         text: new text.
         index: number of the call in the reply, from 0.
         name: of the tool.
+        call_id: of the call as far as it is known when the call begins, else made up.
         call: the complete call.
     """
 
@@ -32,4 +36,5 @@ class ReplyEvent:
     text: str = field(default="", repr=False)
     index: int = -1
     name: str = ""
+    call_id: str = ""
     call: ToolCall | None = field(default=None, repr=False)

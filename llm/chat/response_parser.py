@@ -48,6 +48,7 @@ class ResponseParser:
         reasoning_open: the prompt has already opened the reasoning (`CallSyntax.reasoning_is_open`).
         separate_reasoning: tell reasoning apart; else it stays in the text, with its markers.
         json_reply: the reply is to be one JSON value; a code fence around it is not part of it.
+        keep_malformed_calls: a marked call with a name whose arguments cannot be read stays a call; else it is text.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ResponseParser:
         reasoning_open: bool = False,
         separate_reasoning: bool = True,
         json_reply: bool = False,
+        keep_malformed_calls: bool = False,
     ) -> None:
         self._syntax = syntax
         self._types = ArgumentTypes(tools)
@@ -71,10 +73,13 @@ class ResponseParser:
         self._firsts = tuple({mark.first for mark in self._marks})
         self._search = _any_of(self._firsts)
         if syntax.nesting == "channels":
-            channels = ChannelReader(self._reader, syntax, self._types, self._calls, self._output)
+            channels = ChannelReader(
+                self._reader, syntax, self._types, self._calls, self._output, keep_malformed_calls=keep_malformed_calls
+            )
             self._reading = channels.read(reasoning_open=reasoning_open)
         else:
             self._reading = self._reply(reasoning_open)
+        self._keeps_malformed = keep_malformed_calls
         self._ended = False
         self._lost = ""
         self._partial = False
@@ -286,7 +291,8 @@ class ResponseParser:
         count = 0
         while more:
             yield from reader.skip_space()
-            if not (yield from self._calls.read(strict=bare)):
+            complete = yield from self._calls.read(strict=bare)
+            if not complete and not (not bare and self._keeps_malformed and (yield from self._keep_malformed())):
                 break
             count += 1
             self._output.call_follows()
@@ -299,6 +305,23 @@ class ResponseParser:
         read = reader.kept()
         self._lost = "" if self._partial else read
         return count
+
+    def _keep_malformed(self) -> Reading[bool]:
+        """Read what is left of a call that cannot be read; False where none is under way."""
+        if not self._calls.is_malformed:
+            return False
+        syntax, reader = self._syntax, self._reader
+        closes = (syntax.call_close, syntax.section_close, syntax.turn_end)
+        firsts = tuple({mark.split()[0] for mark in closes if mark.strip()})
+        rest: list[str] = []
+        while True:
+            found = _any_of(firsts).search(reader.text) if firsts else None
+            held = 0 if found or reader.closed else held_back(reader.text, firsts)
+            rest.append(reader.take(found.start() if found else len(reader.text) - held))
+            if found or reader.closed:
+                self._calls.keep_malformed("".join(rest))
+                return True
+            yield
 
     def _next_call(self, mark: _Mark) -> Reading[bool]:
         """Read what stands between two calls; False where no further call follows."""

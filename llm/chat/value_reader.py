@@ -129,6 +129,7 @@ class ValueReader:
                 certain = len(reader.text) - held_back(reader.text, (core,)) - len(space)
                 sink(reader.take(len(reader.text) if reader.closed else max(certain, 0)))
                 if reader.closed:
+                    reader.starved = True
                     return False
                 yield
 

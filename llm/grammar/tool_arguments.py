@@ -55,6 +55,8 @@ def _described(tool: Mapping[str, Any]) -> tuple[str, object]:
     if not isinstance(described, Mapping) or not isinstance(name, str) or not name:
         raise RequestError('A tool is described as {"type": "function", "function": {"name": ..., "parameters": ...}}.')
     parameters = described.get("parameters")
+    if described.get("strict") is False:  # the caller does not want the arguments enforced, only the call
+        parameters = {"type": "object", "additionalProperties": True}
     return name, {"type": "object", "properties": {}} if parameters is None else parameters
 
 
