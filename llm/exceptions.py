@@ -297,6 +297,10 @@ class DocumentTooLargeError(DocumentError):
 class DocumentTimeoutError(DocumentError, TimeoutError):
     """Reading the document took longer than allowed and was stopped."""
 
+    def __str__(self) -> str:
+        # OSError, above TimeoutError, has a `filename` of its own and would make a sentence of it.
+        return str(self.args[0])
+
 
 class ConversionCrashedError(DocumentError):
     """The process that read the document died of it; other documents are not affected."""

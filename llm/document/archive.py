@@ -28,6 +28,7 @@ _RATIO_COUNTS_ABOVE = 10_000_000  # bytes; a small file of blanks may compress a
 _ARCHIVES = (".zip", ".rar", ".7z", ".gz", ".bz2", ".xz", ".tar")
 # How the main part of each kind is called, as a standard document and as one that may hold macros.
 _MAIN_PART = re.compile(rb"application/vnd\.(?:openxmlformats-officedocument\.|ms-)([a-z]+)\.[A-Za-z.]*main\+xml")
+_PAGE = re.compile(r"ppt/slides/[^/]+\.xml|xl/worksheets/[^/]+\.xml")
 _KINDS: dict[bytes, FileType] = {
     b"wordprocessingml": "docx",
     b"word": "docx",
@@ -53,6 +54,7 @@ def check_archive(data: bytes, file_type: FileType, limits: DocumentLimits, *, f
             members = archive.infolist()
             _check_sizes(members, limits, filename)
             _check_kind(archive, file_type, filename)
+            _check_pages(members, limits, filename)
             for member in members:
                 if member.filename.lower().endswith((".xml", ".rels", ".vml")):
                     _check_declarations(archive, member, filename)
@@ -109,6 +111,16 @@ def _check_kind(archive: zipfile.ZipFile, file_type: FileType, filename: str) ->
     if file_type not in [_KINDS.get(name) for name in _MAIN_PART.findall(types)]:
         raise DocumentTypeError(
             f"{filename!r} is an office document of another kind than its name says.", filename=filename
+        )
+
+
+def _check_pages(members: list[zipfile.ZipInfo], limits: DocumentLimits, filename: str) -> None:
+    pages = sum(1 for member in members if _PAGE.fullmatch(member.filename))
+    if pages > limits.max_pages:
+        raise DocumentTooLargeError(
+            f"{filename!r} has {pages} slides or sheets; {limits.max_pages} are allowed (max_pages).",
+            filename=filename,
+            limit="max_pages",
         )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from .archive import check_archive
 from .file_type import FileType
 from .limits import DocumentLimits
+from .nesting import check_nesting
 from .pieces import Conversion
 from .plain_text import csv_pieces, text_pieces
 from .text_decoding import decode
@@ -63,7 +64,7 @@ class Converters:
         if self._office is None:
             from .office import OfficeConverter
 
-            self._office = OfficeConverter(self._limits, self._options)
+            self._office = OfficeConverter(self._options)
         return self._office
 
 
@@ -80,6 +81,16 @@ class TextConverter:
 
 
 def check(data: bytes, file_type: FileType, limits: DocumentLimits, *, filename: str) -> None:
-    """What can be refused before any parser sees it."""
+    """Refuse what can be refused before its parser sees it.
+
+    Raises:
+        DocumentError: what is wrong with it.
+    """
     if file_type in OFFICE:
         check_archive(data, file_type, limits, filename=filename)
+    elif file_type == "pdf":
+        from .pdf_check import check_pdf
+
+        check_pdf(data, limits, filename=filename)
+    elif file_type in ("html", "md"):
+        check_nesting(data, filename=filename)

@@ -26,7 +26,6 @@ from ..exceptions import (
     DocumentError,
     DocumentTimeoutError,
     DocumentTooLargeError,
-    UnsupportedDocumentError,
 )
 from .conversion import ConversionOptions
 from .file_type import FileType
@@ -55,6 +54,7 @@ class ConversionProcess:
     def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
         self._limits = limits
         self.served = 0
+        self._prepared: set[FileType] = set()
         self._folder = Path(tempfile.mkdtemp(prefix="practorflow-"))
         # Relative entries of the path mean this process's working directory, not the child's.
         path = [os.path.abspath(entry) for entry in sys.path]
@@ -97,23 +97,25 @@ class ConversionProcess:
             ConversionCrashedError: the process died.
             DocumentError: what the process says is wrong with the document.
         """
-        with self._exchange(filename, START_TIMEOUT):
-            write_frame(self._to_child, {"file_type": file_type, "filename": _written(filename)})
-            prepared, _ = read_frame(self._from_child, max_body=0)
-        if "missing" in prepared:
-            raise UnsupportedDocumentError(
-                f"{filename!r} cannot be read: {prepared['missing']!r} is not installed. Install practorflow with its "
-                "dependencies.",
-                filename=filename,
-            )
         with self._exchange(filename, self._limits.timeout):
-            write_frame(self._to_child, {}, data)
-            # A character takes four bytes at most.
-            header, body = read_frame(self._from_child, max_body=4 * self._limits.max_text_characters + 4)
+            write_frame(self._to_child, {"file_type": file_type, "filename": _written(filename)}, data)
+            header, body = read_frame(self._from_child, max_body=0)
+        if "checked" in header:
+            # Loading a parser's library is not the document's fault; it happens once.
+            with self._exchange(filename, self._limits.timeout if file_type in self._prepared else START_TIMEOUT):
+                header, body = read_frame(self._from_child, max_body=0)
+            self._prepared.add(file_type)
+        if "prepared" in header:
+            with self._exchange(filename, self._limits.timeout):
+                # A character takes four bytes at most.
+                header, body = read_frame(self._from_child, max_body=4 * self._limits.max_text_characters + 4)
         self.served += 1
-        if "error" in header:
-            raise _error(header, filename)
-        return header, body
+        if "error" not in header:
+            return header, body
+        if header.get("limit") == "max_memory":
+            # What else did not get its memory is unknown.
+            self.kill()
+        raise _error(header, filename)
 
     def close(self) -> None:
         """End it, and wait until it has ended. A second call does nothing."""

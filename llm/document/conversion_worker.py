@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from ..exceptions import DocumentDamagedError, DocumentError, DocumentTooLargeError
+from ..exceptions import DocumentDamagedError, DocumentError, DocumentTooLargeError, UnsupportedDocumentError
 from .conversion import ConversionOptions, Converters, check
 from .frames import read_frame, write_frame
 from .limits import DocumentLimits
@@ -28,7 +28,6 @@ from .pieces import compose
 if sys.platform != "win32":
     import resource
 
-OUT_OF_MEMORY = 75  # exit code
 _LARGEST_FILE = 1_000_000_000  # bytes that a parser may write into the private folder
 _M_ARENA_MAX = -8
 # Nothing is downloaded, whatever a parser believes it needs; threads that wait do not spin.
@@ -42,6 +41,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "2",
     "OPENBLAS_NUM_THREADS": "1",
 }
+_FOR_MODELS = ("torch", "torchvision", "transformers")
 _REFUSED = frozenset(
     ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg", "socket.bind")
 )
@@ -61,32 +61,30 @@ def main(folder: str) -> None:
     settings, _ = messages.get()
     limits = DocumentLimits(**settings["limits"])
     options = ConversionOptions(**{**settings["options"], "ocr_languages": tuple(settings["options"]["ocr_languages"])})
+    if options.artifacts_path is None:
+        # Docling imports them where they are installed, for models that are not used here, and that takes ten seconds.
+        sys.modules.update(dict.fromkeys(_FOR_MODELS))  # type: ignore[arg-type]
     converters = Converters(limits, options)
     write_frame(answers, {"ready": True})
     while True:
-        announced, _ = messages.get()
-        try:
-            converters.of(announced["file_type"])
-        except ImportError as exc:
-            write_frame(answers, {"missing": exc.name or "docling"})
-            continue
-        write_frame(answers, {"ready": True})
-        _, data = messages.get()
-        header, body = _answer(converters, limits, announced, data)
+        request, data = messages.get()
+        header, body = _answer(converters, limits, request, data, answers)
         write_frame(answers, header, body)
-        if header.get("limit") == "max_memory":
-            # What else did not get its memory is unknown.
-            _leave(Path(folder), OUT_OF_MEMORY)
 
 
 def _answer(
-    converters: Converters, limits: DocumentLimits, announced: dict[str, Any], data: bytes
+    converters: Converters, limits: DocumentLimits, request: dict[str, Any], data: bytes, answers: BinaryIO
 ) -> tuple[dict[str, Any], bytes]:
-    filename, file_type = announced["filename"], announced["file_type"]
+    """The last message about a document. Before it go `checked` and `prepared`, because each step has its own time."""
+    filename, file_type = request["filename"], request["file_type"]
     try:
         with _costs_at_most(limits):
             check(data, file_type, limits, filename=filename)
-            conversion = converters.of(file_type).convert(data, file_type, filename=filename)
+        write_frame(answers, {"checked": True})
+        converter = converters.of(file_type)
+        write_frame(answers, {"prepared": True})
+        with _costs_at_most(limits):
+            conversion = converter.convert(data, file_type, filename=filename)
             text, items = compose(conversion.pieces, max_characters=limits.max_text_characters, filename=filename)
             header = {
                 "items": [[item.kind, item.start, item.end, item.page, item.part, item.level] for item in items],
@@ -103,6 +101,11 @@ def _answer(
         )
     except DocumentError as exc:
         error = exc
+    except ImportError as exc:
+        error = UnsupportedDocumentError(
+            f"{filename!r} cannot be read: {exc.name!r} is not installed. Install practorflow with its dependencies.",
+            filename=filename,
+        )
     except RecursionError:
         error = DocumentDamagedError(f"{filename!r} is nested too deeply to be read.", filename=filename)
     except Exception as exc:
@@ -133,18 +136,18 @@ def _receive(stream: BinaryIO, folder: Path) -> queue.SimpleQueue[tuple[dict[str
             try:
                 messages.put(read_frame(stream, max_body=sys.maxsize))
             except (EOFError, ValueError, OSError):
-                _leave(folder, 0)
+                _leave(folder)
 
     threading.Thread(target=read, name="messages", daemon=True).start()
     return messages
 
 
-def _leave(folder: Path, code: int) -> NoReturn:
+def _leave(folder: Path) -> NoReturn:
     """End at once, with everything that was started here."""
     shutil.rmtree(folder, ignore_errors=True)
-    if sys.platform != "win32" and code == 0 and os.getpgid(0) == os.getpid():
+    if sys.platform != "win32" and os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)
-    os._exit(code)
+    os._exit(0)
 
 
 def _refuse_connections(event: str, _arguments: object) -> None:

@@ -1,13 +1,15 @@
 """From Docling's tree of a document to our pieces, in reading order.
 
-Layers that Docling keeps apart are told apart here too: speaker notes and comments become notes, hidden sheets and
-slides are read like others, and page headers and footers are left out.
+Layers that Docling keeps apart are told apart here too: speaker notes and comments become notes, and hidden sheets
+and slides are read like others. Of what stands at the edge of pages, only what repeats itself is left out.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from docling_core.types.doc import (
     CodeItem,
@@ -38,14 +40,16 @@ _KINDS: dict[DocItemLabel, ItemKind] = {
     DocItemLabel.CAPTION: "caption",
     DocItemLabel.FOOTNOTE: "note",
 }
-_LEFT_OUT = {DocItemLabel.PAGE_HEADER, DocItemLabel.PAGE_FOOTER}
+_EDGES = {DocItemLabel.PAGE_HEADER, DocItemLabel.PAGE_FOOTER}
+_BULLETS = re.compile(r"[•◦▪▫●○■□‣⁃∙·–—*∞\uf0b7\uf0a7-]\s+")
+_NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
     page: int | None = None
     part: str | None = None
-    depth: int = 0  # of nested lists
+    repeated: frozenset[str] = field(default=frozenset(), repr=False)  # what stands at the edge of several pages
 
 
 def docling_pieces(document: DoclingDocument, *, numbered: bool = False) -> Iterator[Piece]:
@@ -57,8 +61,9 @@ def docling_pieces(document: DoclingDocument, *, numbered: bool = False) -> Iter
     """
     yield from _document_title(document)
     part = 0
+    anywhere = _Place(repeated=_repeated(document))
     for node in _children(document, document.body):
-        place = _Place()
+        place = anywhere
         if numbered and isinstance(node, GroupItem) and node.label in (GroupLabel.CHAPTER, GroupLabel.SHEET):
             part += 1
             sheet = node.name if node.label == GroupLabel.SHEET else _slide_title(document, node)
@@ -91,11 +96,12 @@ def _pieces(document: DoclingDocument, node: NodeItem, place: _Place) -> Iterato
         yield from _list_item(document, node, place)
         return
     elif isinstance(node, TextItem):
-        if node.content_layer == ContentLayer.FURNITURE or node.label in _LEFT_OUT:
+        if node.label in _EDGES:
+            if _without_numbers(node.text) in place.repeated:
+                return
+        elif node.content_layer == ContentLayer.FURNITURE:
             return
         yield _text(node, place)
-    if isinstance(node, GroupItem) and node.label in (GroupLabel.LIST, GroupLabel.ORDERED_LIST):
-        place = _Place(place.page, place.part, place.depth + 1)
     for child in _children(document, node):
         yield from _pieces(document, child, place)
 
@@ -125,6 +131,7 @@ def _list_item(document: DoclingDocument, node: ListItem, place: _Place) -> Iter
     if not text and children and isinstance(children[0], GroupItem) and children[0].label == GroupLabel.INLINE:
         text = _inline_text(document, children.pop(0))
     marker = node.marker if node.enumerated and node.marker else "-"
+    text = _BULLETS.sub("", text, count=1) if _BULLETS.match(text) else text
     if text:
         yield _piece(node, f"{marker} {text}", "list_item", place)
     for child in children:
@@ -172,6 +179,16 @@ def _rows(document: DoclingDocument, data: TableData) -> Iterator[Sequence[str]]
     yield from rows
 
 
+def _repeated(document: DoclingDocument) -> frozenset[str]:
+    """Headers and footers, without their numbers, that stand on more than one page; and those that are only numbers."""
+    edges = Counter(_without_numbers(text.text) for text in document.texts if text.label in _EDGES)
+    return frozenset(text for text, times in edges.items() if times > 1 or not any(map(str.isalpha, text)))
+
+
+def _without_numbers(text: str) -> str:
+    return " ".join(_NUMBERS.sub("#", text).split())
+
+
 def _slide_title(document: DoclingDocument, slide: NodeItem) -> str | None:
     for child in _children(document, slide):
         if isinstance(child, TitleItem) and child.text.strip():
@@ -181,7 +198,7 @@ def _slide_title(document: DoclingDocument, slide: NodeItem) -> str | None:
 
 def _at(node: NodeItem, place: _Place) -> _Place:
     if place.part is None and isinstance(node, DocItem) and node.prov:
-        return _Place(node.prov[0].page_no, None, place.depth)
+        return replace(place, page=node.prov[0].page_no)
     return place
 
 

@@ -182,11 +182,15 @@ class _Processes:
             while not self._closed and not self._idle and self.count >= self.most:
                 self._free.wait()
             self._check_open()
+            died = [process for process in self._idle if not process.alive]
+            self._idle = [process for process in self._idle if process.alive]
             if self._idle:
                 process = self._idle.pop()
                 self._busy.append(process)
                 return process
             self._starting += 1
+        for process in died:
+            process.close()
         try:
             process = ConversionProcess(self._limits, self._options)
         except BaseException:

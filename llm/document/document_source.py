@@ -43,14 +43,15 @@ def read_file(path: str | os.PathLike[str], *, max_size: int) -> tuple[bytes, st
         raise DocumentSourceError(
             f"{name!r} cannot be read: {_reason(name, exc)}. Give the path of a regular file.", filename=filename
         ) from exc
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise DocumentSourceError(f"{name!r} is no regular file. Give the path of one.", filename=filename)
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise DocumentSourceError(f"{name!r} is no regular file. Give the path of one.", filename=filename)
         # One byte more than allowed, because the file may grow while it is read.
         data = b"" if status.st_size > max_size else file.read(max_size + 1)
-        if max(status.st_size, len(data)) > max_size:
-            raise too_large(filename, max_size)
+    if max(status.st_size, len(data)) > max_size:
+        raise too_large(filename, max_size)
     return data, filename
 
 

@@ -10,11 +10,10 @@ from docling.datamodel.backend_options import HTMLBackendOptions
 from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
 from docling.document_converter import DocumentConverter, HTMLFormatOption
 
-from ..exceptions import DocumentDamagedError, DocumentTooLargeError
+from ..exceptions import DocumentDamagedError
 from .conversion import ConversionOptions
 from .docling_pieces import docling_pieces
 from .file_type import FileType
-from .limits import DocumentLimits
 from .pieces import Conversion
 from .text_decoding import decode
 
@@ -31,8 +30,7 @@ _COUNTED: tuple[FileType, ...] = ("pptx", "xlsx")
 class OfficeConverter:
     """Converts one document after the other."""
 
-    def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
-        self._limits = limits
+    def __init__(self, options: ConversionOptions) -> None:
         self._options = options
         self._converter = DocumentConverter(
             allowed_formats=list(_FORMATS.values()),
@@ -49,7 +47,6 @@ class OfficeConverter:
 
         Raises:
             DocumentDamagedError: the parser refused it.
-            DocumentTooLargeError: it has more slides or sheets than allowed.
         """
         if file_type in ("html", "md"):
             # One mark of one encoding, so that nobody guesses again.
@@ -64,12 +61,6 @@ class OfficeConverter:
             raise DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)
         counted = file_type in _COUNTED
         pages = len(result.document.pages) if counted else None
-        if pages is not None and pages > self._limits.max_pages:
-            raise DocumentTooLargeError(
-                f"{filename!r} has {pages} slides or sheets; {self._limits.max_pages} are allowed (max_pages).",
-                filename=filename,
-                limit="max_pages",
-            )
         complete = result.status == ConversionStatus.SUCCESS
         return Conversion(
             pieces=tuple(docling_pieces(result.document, numbered=counted)),

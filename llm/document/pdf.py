@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 
 from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
-from docling.datamodel.document import ConversionResult
-from docling.datamodel.pipeline_options import NativePdfPipelineOptions
-from docling.document_converter import DocumentConverter, NativePdfFormatOption
+from docling.document_converter import DocumentConverter, PdfFormatOption
 
-from ..exceptions import DocumentDamagedError, DocumentTooLargeError
+from ..exceptions import DocumentDamagedError
 from .conversion import ConversionOptions
+from .docling_pieces import docling_pieces
 from .file_type import FileType
 from .limits import DocumentLimits
-from .pieces import Conversion, Piece
+from .pdf_pipeline import GeometricPdfPipeline, pipeline_options
+from .pieces import Conversion
 
 
 class PdfConverter:
@@ -23,10 +22,13 @@ class PdfConverter:
     def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
         self._limits = limits
         self._options = options
-        pipeline = NativePdfPipelineOptions(generate_page_images=False, generate_picture_images=False)
+        # A little before the process is ended, so that what is there by then can be returned as a part.
+        pipeline = pipeline_options(timeout=0.9 * limits.timeout)
         self._converter = DocumentConverter(
             allowed_formats=[InputFormat.PDF],
-            format_options={InputFormat.PDF: NativePdfFormatOption(pipeline_options=pipeline)},
+            format_options={
+                InputFormat.PDF: PdfFormatOption(pipeline_cls=GeometricPdfPipeline, pipeline_options=pipeline)
+            },
         )
 
     def convert(self, data: bytes, file_type: FileType, *, filename: str) -> Conversion:
@@ -36,13 +38,7 @@ class PdfConverter:
         if result.status not in (ConversionStatus.SUCCESS, ConversionStatus.PARTIAL_SUCCESS):
             raise DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)
         pages = result.input.page_count
-        if pages > self._limits.max_pages:
-            raise DocumentTooLargeError(
-                f"{filename!r} has {pages} pages; {self._limits.max_pages} are allowed (max_pages).",
-                filename=filename,
-                limit="max_pages",
-            )
-        pieces = tuple(_page_pieces(result))
+        pieces = tuple(docling_pieces(result.document))
         silent = sorted(set(range(1, pages + 1)) - {piece.page for piece in pieces if piece.text.strip()})
         return Conversion(
             pieces=pieces,
@@ -50,10 +46,3 @@ class PdfConverter:
             complete=not silent and result.status == ConversionStatus.SUCCESS,
             warnings=(f"Pages without text: {', '.join(map(str, silent))}.",) if silent else (),
         )
-
-
-def _page_pieces(result: ConversionResult) -> Iterator[Piece]:
-    for page in result.pages:
-        if page.parsed_page is not None:
-            lines = [cell.text for cell in page.parsed_page.textline_cells]
-            yield Piece("paragraph", "\n".join(lines), page.page_no)

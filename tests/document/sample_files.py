@@ -56,12 +56,16 @@ def xlsx(rows: int = 3) -> bytes:
     return _saved(workbook.save)
 
 
-def pdf(pages: int = 2) -> bytes:
+def pdf(pages: int = 2, *, password: str | None = None, owner_password: str | None = None) -> bytes:
     """Pages with a heading and two paragraphs each."""
     from reportlab.lib.pagesizes import A4
+    from reportlab.lib.pdfencrypt import StandardEncryption
     from reportlab.lib.styles import getSampleStyleSheet
     from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
 
+    encryption = None
+    if password is not None or owner_password is not None:
+        encryption = StandardEncryption(password or "", ownerPassword=owner_password or password, strength=128)
     styles = getSampleStyleSheet()
     story = []
     for page in range(1, pages + 1):
@@ -71,7 +75,7 @@ def pdf(pages: int = 2) -> bytes:
             Paragraph(f"A second paragraph follows on page {page}. " * 6, styles["BodyText"]),
             PageBreak(),
         ]
-    return _saved(lambda file: SimpleDocTemplate(file, pagesize=A4).build(story))
+    return _saved(lambda file: SimpleDocTemplate(file, pagesize=A4, encrypt=encryption).build(story))
 
 
 HTML = b"""<html><head><title>Harbour</title></head><body><p>Before any heading.</p>

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,24 +9,11 @@ import pytest
 from llm.document import DocumentLoader, LoadedDocument
 
 
-def _load(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-samples = _load("sample_files")
-
-
 def items(document: LoadedDocument) -> list[tuple[str, str]]:
     return [(item.kind, document.text[item.start : item.end]) for item in document.items]
 
 
-def test_word(loader: DocumentLoader) -> None:
+def test_word(loader: DocumentLoader, samples: ModuleType) -> None:
     """Headings with their levels, paragraphs, list items and table rows, in the order of the document."""
     document = loader.load_bytes(samples.docx(), "report.docx")
     assert items(document) == [
@@ -46,7 +30,7 @@ def test_word(loader: DocumentLoader) -> None:
     assert (document.file_type, document.page_count, document.complete) == ("docx", None, True)
 
 
-def test_slides(loader: DocumentLoader) -> None:
+def test_slides(loader: DocumentLoader, samples: ModuleType) -> None:
     """A slide is a page with a name, and its speaker notes are read."""
     document = loader.load_bytes(samples.pptx(), "plan.pptx")
     assert [(item.kind, item.page, item.part) for item in document.items] == [
@@ -60,7 +44,7 @@ def test_slides(loader: DocumentLoader) -> None:
     assert document.page_count == 2
 
 
-def test_sheets(loader: DocumentLoader) -> None:
+def test_sheets(loader: DocumentLoader, samples: ModuleType) -> None:
     """A sheet is a page with a name, which stands in the text too."""
     document = loader.load_bytes(samples.xlsx(), "berths.xlsx")
     assert items(document) == [
@@ -72,7 +56,7 @@ def test_sheets(loader: DocumentLoader) -> None:
     assert [(item.page, item.part) for item in document.items] == [(1, "Berths")] * 2 + [(2, "Tides")] * 2
 
 
-def test_html(loader: DocumentLoader) -> None:
+def test_html(loader: DocumentLoader, samples: ModuleType) -> None:
     """What stands before the first heading is read, and words in bold stay in their sentence."""
     document = loader.load_bytes(samples.HTML, "berths.html")
     assert items(document) == [
@@ -86,7 +70,7 @@ def test_html(loader: DocumentLoader) -> None:
     ]
 
 
-def test_markdown(loader: DocumentLoader) -> None:
+def test_markdown(loader: DocumentLoader, samples: ModuleType) -> None:
     """Its markup becomes structure."""
     document = loader.load_bytes(samples.MARKDOWN, "berths.md")
     assert items(document) == [
@@ -98,7 +82,7 @@ def test_markdown(loader: DocumentLoader) -> None:
     ]
 
 
-def test_plain_text_has_no_markup(loader: DocumentLoader) -> None:
+def test_plain_text_has_no_markup(loader: DocumentLoader, samples: ModuleType) -> None:
     """A line of plain text that begins with # is a paragraph with a #."""
     document = loader.load_bytes(samples.TEXT, "notes.txt")
     assert items(document) == [
@@ -108,13 +92,13 @@ def test_plain_text_has_no_markup(loader: DocumentLoader) -> None:
     ]
 
 
-def test_comma_separated_values(loader: DocumentLoader) -> None:
+def test_comma_separated_values(loader: DocumentLoader, samples: ModuleType) -> None:
     """Rows are lines, whatever separates the columns."""
     document = loader.load_bytes(samples.CSV, "berths.csv")
     assert items(document) == [("table", "Berth | Depth\nNorth | 7 m\nSouth; old | 5 m")]
 
 
-def test_pdf(loader: DocumentLoader) -> None:
+def test_pdf(loader: DocumentLoader, samples: ModuleType) -> None:
     """Pages are counted, and each piece of text knows its own."""
     document = loader.load_bytes(samples.pdf(), "report.pdf")
     assert document.page_count == 2
@@ -134,7 +118,7 @@ def test_a_long_table_names_its_columns_in_every_block(loader: DocumentLoader) -
 
 
 @pytest.mark.parametrize("make", ["docx", "pptx", "xlsx", "pdf"])
-def test_items_are_in_order_and_do_not_overlap(loader: DocumentLoader, make: str) -> None:
+def test_items_are_in_order_and_do_not_overlap(loader: DocumentLoader, samples: ModuleType, make: str) -> None:
     """Every character that is not white space belongs to exactly one item."""
     document = loader.load_bytes(getattr(samples, make)(), f"file.{make}")
     end = 0

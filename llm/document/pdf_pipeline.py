@@ -1,0 +1,154 @@
+"""Docling's PDF pipeline with our geometric layout in the place of a layout model.
+
+Docling's own set-up of the pipeline loads every table engine that it knows, and with them torch and torchvision. This
+one names its stages itself: parse, lay out, assemble, order, and give headings their levels. It relies on how Docling
+composes its pipeline inside, so Docling's version is pinned and a test holds what is used here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Literal
+
+from docling.datamodel.base_models import Cluster, LayoutPrediction, Page
+from docling.datamodel.document import ConversionResult
+from docling.datamodel.pipeline_options import (
+    BaseLayoutOptions,
+    HeadingHierarchyOptions,
+    LayoutPostprocessorOptions,
+    ThreadedPdfPipelineOptions,
+)
+from docling.models.base_layout_model import BaseLayoutModel
+from docling.models.factories import get_layout_factory
+from docling.models.stages.form_field.form_field_model import PdfFormFieldModel
+from docling.models.stages.heading_hierarchy.heading_hierarchy_model import HeadingHierarchyModel
+from docling.models.stages.layout.layout_postprocessing_model import LayoutPostprocessingModel
+from docling.models.stages.page_assemble.page_assemble_model import PageAssembleModel, PageAssembleOptions
+from docling.models.stages.page_preprocessing.page_preprocessing_model import (
+    PagePreprocessingModel,
+    PagePreprocessingOptions,
+)
+from docling.models.stages.reading_order.readingorder_model import ReadingOrderModel, ReadingOrderOptions
+from docling.pipeline.standard_pdf_pipeline import StandardPdfPipeline
+from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel
+from docling_core.types.doc.page import PdfTextCell, TextCell
+
+from .page_layout import BlockKind, blocks_of
+from .page_lines import Line
+
+_LABELS: dict[BlockKind, DocItemLabel] = {
+    "heading": DocItemLabel.SECTION_HEADER,
+    "paragraph": DocItemLabel.TEXT,
+    "list_item": DocItemLabel.LIST_ITEM,
+    "header": DocItemLabel.PAGE_HEADER,
+    "footer": DocItemLabel.PAGE_FOOTER,
+}
+# As fonts call themselves; the last are Computer Modern's.
+_BOLD = re.compile(r"bold|black|heavy|demi|medium|cmbx|sfbx", re.IGNORECASE)
+
+
+class GeometricPdfPipeline(StandardPdfPipeline):
+    """The stages of the standard pipeline that need no model, and our layout."""
+
+    def _init_models(self) -> None:
+        self.keep_images = False
+        self.keep_backend = False
+        self.preprocessing_model = _ParseOnly(PagePreprocessingOptions(images_scale=None))
+        self.ocr_model = _pass_through
+        factory = get_layout_factory(allow_external_plugins=False)
+        if GeometricLayoutOptions.kind not in factory.registered_kind:
+            factory.register(GeometricLayoutModel, __package__ or "llm.document", __name__)
+        self.layout_model = factory.create_instance(
+            options=self.pipeline_options.layout_options,
+            artifacts_path=self.artifacts_path,
+            accelerator_options=self.pipeline_options.accelerator_options,
+            enable_remote_services=False,
+        )
+        self.layout_postprocessing_model = LayoutPostprocessingModel(
+            options=LayoutPostprocessorOptions.model_validate({"run_postprocessor": False})
+        )
+        self.table_model = _pass_through  # type: ignore[assignment]
+        self.form_field_model = PdfFormFieldModel(enabled=False)
+        self.assemble_model = PageAssembleModel(options=PageAssembleOptions())
+        self.reading_order_model = ReadingOrderModel(options=ReadingOrderOptions())
+        self.heading_hierarchy_model = HeadingHierarchyModel(options=self.pipeline_options.heading_hierarchy_options)
+        self.enrichment_pipe = []
+
+
+class GeometricLayoutOptions(BaseLayoutOptions):
+    """There is nothing to choose."""
+
+    kind: ClassVar[Literal["practorflow_geometry"]] = "practorflow_geometry"
+
+
+class GeometricLayoutModel(BaseLayoutModel):
+    """Lays out a page by the geometry of its lines."""
+
+    requires_layout_postprocessing = False
+
+    def __init__(self, *, options: GeometricLayoutOptions, **_for_models: object) -> None:
+        self.options = options
+
+    @classmethod
+    def get_options_type(cls) -> type[BaseLayoutOptions]:
+        return GeometricLayoutOptions
+
+    def predict_layout(self, conv_res: ConversionResult, pages: Sequence[Page]) -> Sequence[LayoutPrediction]:  # noqa: ARG002
+        return [LayoutPrediction(clusters=list(_clusters(page))) for page in pages]
+
+
+class _ParseOnly(PagePreprocessingModel):
+    """Nothing here looks at a page's picture, so none is drawn."""
+
+    def _populate_page_images(self, page: Page) -> Page:
+        return page
+
+
+def pipeline_options(*, timeout: float) -> ThreadedPdfPipelineOptions:
+    """Options under which the pipeline above does what it is for."""
+    return ThreadedPdfPipelineOptions.model_validate(
+        {
+            "document_timeout": timeout,
+            "do_ocr": False,
+            "do_table_structure": False,
+            "generate_parsed_pages": True,  # for the style of headings
+            "layout_options": GeometricLayoutOptions(),
+            "heading_hierarchy_options": HeadingHierarchyOptions.model_validate({"enabled": True}),
+            "batch_polling_interval_seconds": 0.01,
+        }
+    )
+
+
+def _pass_through(_conv_res: ConversionResult, pages: Iterable[Page]) -> Iterable[Page]:
+    return pages
+
+
+def _clusters(page: Page) -> Iterator[Cluster]:
+    assert page.size is not None
+    cells = page.cells
+    lines = [_line(cell, page.size.height) for cell in cells]
+    for number, block in enumerate(blocks_of(lines, page_height=page.size.height)):
+        yield Cluster(
+            id=number,
+            label=_LABELS[block.kind],
+            bbox=BoundingBox(
+                l=block.left, t=block.top, r=block.right, b=block.bottom, coord_origin=CoordOrigin.TOPLEFT
+            ),
+            cells=[cells[line] for line in block.lines],
+        )
+
+
+def _line(cell: TextCell, page_height: float) -> Line:
+    box = cell.rect.to_bounding_box().to_top_left_origin(page_height)
+    font = cell.font_name if isinstance(cell, PdfTextCell) else ""
+    return Line(
+        text=cell.text,
+        left=box.l,
+        top=box.t,
+        right=box.r,
+        bottom=box.b,
+        font=font,
+        bold=bool(_BOLD.search(font)),
+        right_to_left=cell.text_direction.value == "right_to_left",
+    )
