@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 _RUNNERS = {
     "llama_cpp": (".llama_cpp_runner", "LlamaCppRunner"),
+    "transformers": (".transformers_runner", "TransformersRunner"),
 }
 _LOADERS = {
     "llama_cpp": ".llama_cpp_model",
+    "transformers": ".transformers_model",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .chat.chat_format import ChatFormat
+from .chat.chat_format import GENERIC_TEMPLATE, ChatFormat
 from .chat.llama_cpp_tokenizer import LlamaCppTokenizer
 from .chat.template import ChatTemplate
 from .engine.batch_engine import BatchEngine
@@ -21,12 +21,6 @@ from .llm_config import LLMConfig
 
 ONE_THREAD_BYTES = 32 << 20
 """Below this size threads spend more time waiting for each other than computing, above all on a busy machine."""
-
-GENERIC_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant: {% endif %}"
-)
-"""For files without a chat template, which are mostly models that were never trained to chat."""
 
 
 def estimate_memory(config: LLMConfig) -> int:

@@ -18,6 +18,12 @@ from .response_parser import ResponseParser
 from .template import ChatTemplate, RenderedPrompt
 from .tool_format import derive_call_syntax
 
+GENERIC_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+"""For files without a chat template, which are mostly models that were never trained to chat."""
+
 _EXAMPLE = {"tool_name": "NAME", "args": {"PARAMETER": "VALUE"}, "tool_call_id": "000000001"}
 
 
