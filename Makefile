@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test soak check clean
+.PHONY: help demo test soak check docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test   install and run the tests"
 	@echo "make soak   run the tests that take minutes"
 	@echo "make check  formatting, lint, types and tests"
+	@echo "make docs   the documentation as a site, in site/"
 	@echo "make clean  remove $(VENV) and caches; downloaded models and databases stay"
 
 demo: $(VENV)/.installed
@@ -29,8 +30,11 @@ check: $(VENV)/.installed-check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -m "not soak"
 
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/zensical build --strict
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say what is installed, so that a second `make` starts at once.
@@ -50,6 +54,11 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-check: $(VENV)/.installed-test
 	$(PIP) install -r requirements.txt --editable ".[test,check]"
+	@touch $@
+
+# Needs nothing of the library, so that a page can be read before it is compiled.
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install "zensical>=0.0.73,<0.2"
 	@touch $@
 
 $(VENV)/bin/python:

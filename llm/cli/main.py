@@ -12,13 +12,16 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import ask, chat, doctor, estimate, exit_codes, models, sessions
+from . import ask, chat, doctor, documents, estimate, exit_codes, ingest, models, search, sessions
 from .command import Command, Configuration, Context, add_shared_options
 from .output import Output
 
 COMMANDS: tuple[Command, ...] = (
     chat.COMMAND,
     ask.COMMAND,
+    ingest.COMMAND,
+    search.COMMAND,
+    documents.COMMAND,
     models.COMMAND,
     estimate.COMMAND,
     sessions.COMMAND,
@@ -116,8 +119,9 @@ def _choose_logging(verbose: bool, configuration: Callable[[], Configuration]) -
         configure_logging(configuration().LoggerConfiguration)
     else:
         level: LogLevel = "WARNING"
+        # What becomes of a document is what `ingest` prints.
         configure_logging(
-            LogLevels(runner=level, document=level, knowledge=level, model_pool=level, tool=level, agent=level)
+            LogLevels(runner=level, document="ERROR", knowledge="ERROR", model_pool=level, tool=level, agent=level)
         )
 
 

@@ -14,6 +14,7 @@ from llm.cli.main import run
 from llm.hub.policy import download_policy, set_download_policy
 from llm.logs import ROOT
 from settings.app_settings import load_settings
+from settings.options_file import find_options_file
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,20 @@ Practorflow = Callable[..., Result]
 def practorflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Practorflow]:
-    """Runs a command as the console script does; `stdin` is what comes through its pipe, `settings` its variables."""
+    """Runs a command as the console script does; `stdin` is what comes through its pipe, `options` its options.env."""
     monkeypatch.chdir(tmp_path)
     policy = download_policy()
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(ROOT)]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
 
-    def call(*arguments: str, stdin: str = "", **settings: str) -> Result:
+    def call(*arguments: str, stdin: str = "", options: str | None = None, **settings: str) -> Result:
         environ = {"LLM_N_CTX": "2048", "LLM_TEMPERATURE": "0", **settings}
+        if options is not None:
+            (tmp_path / "config" / "options").mkdir(parents=True)
+            (tmp_path / "config" / "options" / "options.env").write_text(options)
 
         def configuration() -> object:
-            loaded = load_settings(environ=environ)
+            loaded = load_settings(environ=environ, options_file=find_options_file(environ, project_folder=tmp_path))
             set_download_policy(loaded.DownloadConfiguration)
             return loaded
 

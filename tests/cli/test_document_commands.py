@@ -1,0 +1,112 @@
+"""ingest, search and documents, on the store that we ship, with vectors and a loader that need no model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llm.cli import exit_codes
+from llm.knowledge.chroma_knowledge_store import ChromaKnowledgeStore
+from llm.testing.hash_embedder import HashEmbedder
+from llm.testing.text_loader import TextLoader
+
+from .conftest import Practorflow, Result
+
+TEXT = "The notice period is three months to the end of a quarter."
+
+
+@pytest.fixture(autouse=True)
+def store_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(config: object) -> ChromaKnowledgeStore:
+        return ChromaKnowledgeStore(config, loader=TextLoader(), embedder=HashEmbedder())  # type: ignore[arg-type]
+
+    for command in ("ingest", "search", "documents"):
+        monkeypatch.setattr(f"llm.cli.{command}.open_knowledge", opened)
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Path:
+    folder = tmp_path / "papers"
+    (folder / "old").mkdir(parents=True)
+    (folder / "contract.txt").write_text(TEXT)
+    (folder / "old" / "memo.txt").write_text("Coffee is in the kitchen.")
+    return folder
+
+
+def rows(result: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_a_folder_is_added_once_and_found(practorflow: Practorflow, papers: Path) -> None:
+    """The second time is a resumption: everything is recognized."""
+    first = practorflow("ingest", "papers", "--json")
+    assert first.code == exit_codes.OK
+    assert {(row["path"], row["outcome"]) for row in rows(first)} == {
+        ("papers/contract.txt", "added"), ("papers/old/memo.txt", "added"),
+    }  # fmt: skip
+    assert "2 added." in first.err
+    assert "2 there already." in practorflow("ingest", "papers").err
+    (papers / "contract.txt").write_text(TEXT.replace("three", "four"))
+    assert "1 replaced" in practorflow("ingest", "papers").err
+    (found,) = rows(practorflow("search", "notice period", "--mode", "text", "--json"))
+    assert (found["filename"], found["source"]) == ("contract.txt", "contract.txt")
+    assert "four months" in str(found["text"])
+
+
+@pytest.mark.usefixtures("papers")
+def test_what_fails_is_named_with_its_reason_and_stops_nothing(practorflow: Practorflow) -> None:
+    """Code 1 where some failed, the error's own code where all did."""
+    some = practorflow("ingest", "papers/contract.txt", "papers/missing.txt")
+    outcomes = {line.split("\t")[1]: line.split("\t")[0] for line in some.out.splitlines()}
+    assert outcomes == {"papers/contract.txt": "added", "papers/missing.txt": "failed"}
+    assert some.code == exit_codes.INCOMPLETE
+    assert "1 added" in some.err
+    assert "1 failed" in some.err
+    assert practorflow("ingest", "papers/missing.txt").code in (exit_codes.USAGE, exit_codes.FAILED)
+
+
+def test_a_folder_without_documents_says_so(practorflow: Practorflow, tmp_path: Path) -> None:
+    """Rather than adding nothing in silence."""
+    (tmp_path / "empty").mkdir()
+    result = practorflow("ingest", "empty")
+    assert (result.code, "no document in 'empty'" in result.err) == (exit_codes.NOT_FOUND, True)
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_search_can_be_narrowed_to_documents(practorflow: Practorflow) -> None:
+    """By file name, by id, by the beginning of an id; a name that nothing has is an error, not a wider search."""
+    practorflow("ingest", "papers")
+    listed = {str(row["filename"]): str(row["id"]) for row in rows(practorflow("documents", "list", "--json"))}
+    for name in ("memo.txt", listed["memo.txt"], listed["memo.txt"][:8]):
+        found = rows(practorflow("search", "notice period kitchen", "--document", name, "--json"))
+        assert {row["filename"] for row in found} == {"memo.txt"}
+    assert practorflow("search", "notice", "--document", "nothing.txt").code == exit_codes.NOT_FOUND
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_deleted_document_is_gone(practorflow: Practorflow) -> None:
+    """From the list, from the search, and with --purge from the files."""
+    practorflow("ingest", "papers")
+    assert practorflow("documents", "delete", "contract.txt", "--purge").code == exit_codes.OK
+    assert [row["filename"] for row in rows(practorflow("documents", "list", "--json"))] == ["memo.txt"]
+    stored = b"".join(path.read_bytes() for path in Path("chroma_db").rglob("*") if path.is_file())
+    assert b"notice period" not in stored
+
+
+def test_a_store_that_somebody_else_has_open_is_busy(practorflow: Practorflow, tmp_path: Path) -> None:
+    """Code 5, and who has it."""
+    from llm.knowledge import ChromaKnowledgeConfig
+
+    config = ChromaKnowledgeConfig(persist_directory=str(tmp_path / "chroma_db"))
+    with ChromaKnowledgeStore(config, loader=TextLoader(), embedder=HashEmbedder()):
+        result = practorflow("search", "notice")
+    assert (result.code, "is open in" in result.err) == (exit_codes.BUSY, True)
+
+
+def test_an_empty_store_says_what_to_do(practorflow: Practorflow) -> None:
+    """Nothing on standard output, and no error."""
+    result = practorflow("search", "notice")
+    assert (result.code, result.out) == (exit_codes.OK, "")
+    assert "practorflow ingest" in result.err
