@@ -30,6 +30,9 @@ WRITES_SWITCHES_OF_OTHERS = {
     "llm.privacy",
     "llm.document.conversion_worker",
     "llm.document.passive_openmp",
+    "llm.lockdown",
+    "llm.offline_proof.verification",
+    "llm.transformers_library",
 }
 
 
