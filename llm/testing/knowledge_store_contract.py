@@ -15,6 +15,7 @@ import base64
 import io
 import random
 import threading
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -146,7 +147,7 @@ class KnowledgeStoreContract:
         for id_ in (*HOSTILE_IDS, "0" * 24, "0" * 24 + ":0", "0" * 24 + ":0:0", 5, None):
             for get in (store.get_document, store.get_chunk, store.get_context_chunk):
                 with pytest.raises(DocumentNotFoundError):
-                    get(id_)  # type: ignore[operator]
+                    get(id_)  # type: ignore[arg-type]
             assert store.delete_document(id_) is False  # type: ignore[arg-type]
         best = store.search("zebras")[0]
         with pytest.raises(DocumentNotFoundError):
@@ -163,7 +164,8 @@ class KnowledgeStoreContract:
             assert found == store.search_scoped("zebras", DocumentScope.only(scope), 100, mode=mode)
         many = [f"{number:024x}" for number in range(100_000)]
         assert documents_of(store.search_scoped("zebras", [*many, ids[3]], mode=mode)) == {ids[3]}
-        for empty in ((), set(), [], HOSTILE_IDS, many):
+        nothing: tuple[Collection[str], ...] = ((), set(), [], HOSTILE_IDS, many)
+        for empty in nothing:
             assert store.search_scoped("zebras", empty, mode=mode) == []
         for wrong in (None, "abc", b"abc", {"$ne": ""}, 5, [None], [{"$ne": ""}], [ids]):
             with pytest.raises(RequestError, match="scope"):
@@ -358,7 +360,7 @@ class KnowledgeStoreContract:
             assert store.search_scoped("zebras", {ids[1]}, mode=mode) == []
         for get, id_ in ((store.get_document, ids[1]), (store.get_context_chunk, passage.id)):
             with pytest.raises(DocumentNotFoundError):
-                get(id_)  # type: ignore[operator]
+                get(id_)
         assert not store.delete_document(ids[1])
         assert store.counts()["documents"] == 3
         assert store.stats()["pending"] == 0
