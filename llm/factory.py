@@ -11,6 +11,7 @@ from .llm_config import LLMConfig
 
 if TYPE_CHECKING:
     from .base.llm_runner import LLMRunner
+    from .knowledge.knowledge_store import KnowledgeStore
     from .pool.model_handle import ModelHandle
     from .session.conversation import Conversation
 
@@ -24,11 +25,14 @@ _LOADERS = {
 }
 
 
-def create_runner(handle: ModelHandle, *, session: Conversation | None = None) -> LLMRunner:
+def create_runner(
+    handle: ModelHandle, knowledge_store: KnowledgeStore | None = None, *, session: Conversation | None = None
+) -> LLMRunner:
     """A runner on a lease: cheap, no I/O.
 
     Args:
         handle: the lease.
+        knowledge_store: documents that replies may be taken from.
         session: a conversation to go on with.
 
     Raises:
@@ -36,7 +40,10 @@ def create_runner(handle: ModelHandle, *, session: Conversation | None = None) -
     """
     _ = handle.model
     module, name = _RUNNERS[handle.config.backend]
-    return cast("LLMRunner", getattr(import_module(module, __package__), name)(handle, session=session))
+    return cast(
+        "LLMRunner",
+        getattr(import_module(module, __package__), name)(handle, knowledge_store=knowledge_store, session=session),
+    )
 
 
 class _Backend(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +33,8 @@ from .generation_stream import GenerationStream, OpenReply
 from .messages import GenerateResult, PartialToolCall
 from .options import GenerateOptions, Options, RunOptions
 from .reply_decoder import ReplyDecoder
+from .retrieval import Found, Retrieval, most_that_fit
+from .retrieval_prompt import CitedPassage, with_passages
 from .text_model import TextModel
 from .tool_loop import DEFAULT_MAX_STEPS, ToolRun
 from .tool_steps import RunResult, StepCallback, Tools
@@ -40,10 +42,12 @@ from .tool_steps import RunResult, StepCallback, Tools
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ..knowledge.knowledge_store import KnowledgeStore
     from ..pool.model_handle import ModelHandle
     from ..session.conversation import Conversation
     from ..session.floor import Floor
     from ..session.turn import Turn
+    from ..tools.base import ToolResult
 
 
 class LLMRunner:
@@ -51,12 +55,57 @@ class LLMRunner:
 
     Args:
         handle: the lease. When it is given back, what still runs is stopped with GenerationCancelledError.
+        knowledge_store: documents that replies may be taken from; see `set_document_scope` and `search`.
         session: a conversation to go on with. Each call answers its history and becomes a turn of it.
     """
 
-    def __init__(self, handle: ModelHandle, *, session: Conversation | None = None) -> None:
+    def __init__(
+        self,
+        handle: ModelHandle,
+        *,
+        knowledge_store: KnowledgeStore | None = None,
+        session: Conversation | None = None,
+    ) -> None:
         self._handle = handle
         self._session = session
+        self._retrieval = Retrieval(knowledge_store, session, top_k=handle.config.max_search_results)
+
+    def set_document_scope(self, document_ids: Iterable[str] | None) -> None:
+        """Say which documents replies may see from now on: exactly these, and none where there are no ids.
+
+        From then on each generation without tools looks for its own prompt in them. With a session this becomes the
+        session's scope. What a search found before is forgotten.
+
+        Args:
+            document_ids: of the knowledge store; None takes the scope away, and nothing is looked for unasked.
+
+        Raises:
+            RequestError: it is not a set of ids.
+        """
+        self._retrieval.set_scope(document_ids)
+
+    def search(self, query: str, top_k: int | None = None) -> ToolResult:
+        """Look for passages in the documents of the scope; blocks, for milliseconds. `asearch` does not.
+
+        What is found becomes the context of the generation that begins next, and of no other.
+
+        Args:
+            query: in words.
+            top_k: the most passages; None takes `max_search_results` of the configuration.
+
+        Returns:
+            `data` is the passages as text, ``metadata["results"]`` a list of them with their citations. Without a scope
+            all documents are searched, and with an empty one none. A store that cannot answer is a result without
+            success.
+
+        Raises:
+            RequestError: an argument is wrong.
+        """
+        return self._retrieval.search(query, top_k)
+
+    async def asearch(self, query: str, top_k: int | None = None) -> ToolResult:
+        """The same as `search` on a worker thread."""
+        return await asyncio.to_thread(self._retrieval.search, query, top_k)
 
     async def generate(self, **options: Unpack[GenerateOptions]) -> GenerateResult:
         """Generate a whole reply.
@@ -65,13 +114,15 @@ class LLMRunner:
             **options: see Options. `prompt` or `messages` is needed, everything else has a default.
 
         Returns:
-            `reply`, `latency_seconds`, `usage`, `finish_reason`, and where there are any `tool_calls`, `reasoning`.
+            `reply`, `latency_seconds`, `usage`, `finish_reason`, and where there are any `tool_calls`, `reasoning`;
+            with documents also `context_used` and `search_metadata`, whose "results" are the citations.
 
         Raises:
             RequestError: an argument is wrong; ContextWindowError when the prompt is too long.
             GenerationError: generation ended without an answer: timeout, closed model, full queue.
             HandleReleasedError: the lease was given back before.
             SessionError: the session cannot be read or the turn not be stored. A call that raises leaves no turn.
+            KnowledgeError: the documents in scope cannot be searched.
         """
         reply: list[str] = []
         reasoning: list[str] = []
@@ -97,6 +148,10 @@ class LLMRunner:
             result["partial_tool_calls"] = partial_calls
         if any(reasoning):
             result["reasoning"] = "".join(reasoning)
+        if chunk.context_used is not None:
+            result["context_used"] = chunk.context_used
+        if chunk.search_metadata is not None:
+            result["search_metadata"] = chunk.search_metadata
         return result
 
     def generate_stream(self, **options: Unpack[GenerateOptions]) -> GenerationStream:
@@ -146,11 +201,13 @@ class LLMRunner:
     ) -> ToolRun:
         """The same piece by piece: `async for chunk in run`, then `run.result`.
 
-        With a session, nobody else has a turn of it before the run has ended.
+        With a session, nobody else has a turn of it before the run has ended. What a search has found is the context of
+        all its generations; beyond that, documents are for a KnowledgeSearchTool to look into.
         """
         floor = None if self._session is None else self._session.floor()
+        documents_in_scope = documents_in_scope or self._retrieval.in_use
         return ToolRun(
-            _Speaker(self, floor),
+            _Speaker(self, floor, self._retrieval.take()),
             tools,
             max_steps=max_steps,
             on_step=on_step,
@@ -197,25 +254,31 @@ class LLMRunner:
     def _model(self) -> TextModel:
         return cast(TextModel, self._handle.model)
 
-    def _stream(self, options: Options, *, keep_interrupted: bool, floor: Floor | None = None) -> GenerationStream:
+    def _stream(
+        self, options: Options, *, keep_interrupted: bool, floor: Floor | None = None, found: Found | None = None
+    ) -> GenerationStream:
         begun = time.monotonic()
+        found = found or self._retrieval.take()
         if self._session is None:
-            return GenerationStream(lambda: self._open(options, begun), timeout=options.timeout)
+            return GenerationStream(lambda: self._open(options, begun, found=found), timeout=options.timeout)
         return self._session.stream(
-            lambda turn: self._open(options, begun, turn),
+            lambda turn: self._open(options, begun, turn, found),
             timeout=options.timeout,
             keep_interrupted=keep_interrupted,
             floor=floor,
         )
 
-    async def _open(self, options: Options, begun: float, turn: Turn | None = None) -> OpenReply:
+    async def _open(
+        self, options: Options, begun: float, turn: Turn | None = None, found: Found | None = None
+    ) -> OpenReply:
         model = self._model
         if turn is not None:
             await self._begin(turn, options)
-        prepared = await asyncio.to_thread(self._prepare, model, options, turn)
+        found = await asyncio.to_thread(self._retrieval.for_reply, options, found)
+        prepared = await asyncio.to_thread(self._prepare, model, options, turn, found)
         if turn is not None and turn.wants_summary:
             await turn.summarize(LLMRunner(self._handle).generate, window=model.context_window)
-            prepared = await asyncio.to_thread(self._prepare, model, options, turn)
+            prepared = await asyncio.to_thread(self._prepare, model, options, turn, found)
         outputs = self._submit(model, prepared.request)
         decoder = ReplyDecoder(
             model.tokenizer,
@@ -223,6 +286,8 @@ class LLMRunner:
             stops=prepared.stops,
             prompt_tokens=len(prepared.request.prompt),
             elapsed=lambda: time.monotonic() - begun,
+            context_used=prepared.context_used,
+            search_metadata=prepared.search_metadata,
         )
         return OpenReply(outputs, decoder, partial(_ended, self._handle, outputs))
 
@@ -246,18 +311,28 @@ class LLMRunner:
             raise
         return outputs
 
-    def _prepare(self, model: TextModel, options: Options, turn: Turn | None) -> _Prepared:
+    def _prepare(self, model: TextModel, options: Options, turn: Turn | None, found: Found | None) -> _Prepared:
         """Everything that takes time and no device. Runs on a worker thread."""
         max_tokens = options.max_new_tokens or self._handle.config.max_new_tokens
-        if turn is None:
-            rendered, prompt = _encoded(model, options)
-        else:
+        window = model.context_window
+        if turn is not None:
             turn.ask(options.asked(), count=lambda text: len(model.tokenizer.encode(text, special=False)))
-            rendered, prompt = turn.fit(
-                lambda messages: _encoded(model, replace(options, prompt=None, messages=messages)),
-                window=model.context_window,
-                reply=max_tokens,
-            )
+
+        def attempt(count: int) -> tuple[tuple[RenderedPrompt, tuple[int, ...]], bool]:
+            passages = () if found is None else found.passages[:count]
+            if turn is None:
+                outcome = _encoded(model, options, passages)
+            else:
+                outcome = turn.fit(
+                    lambda messages: _encoded(model, replace(options, prompt=None, messages=messages), passages),
+                    window=window,
+                    reply=max_tokens,
+                )
+            # A reply may be cut short by the window's end rather than do without what it is about.
+            return outcome, len(outcome[1]) <= window - min(max_tokens, window // 4)
+
+        shown, (rendered, prompt) = most_that_fit(0 if found is None else len(found.passages), attempt)
+        context_used, search_metadata = (None, None) if found is None else found.shown(shown)
         syntax = model.chat.syntax
         reasoning_open = syntax.reasoning_is_open(rendered.text)
         grammar = None
@@ -286,7 +361,8 @@ class LLMRunner:
             json_reply=options.response_format is not None,
             keep_malformed_calls=options.keep_malformed_calls,
         )
-        return _Prepared(request, parser, (*options.stop_texts, *(config.stop_tokens or ())))
+        stops = (*options.stop_texts, *(config.stop_tokens or ()))
+        return _Prepared(request, parser, stops, context_used, search_metadata)
 
     def _sampling(self, options: Options, tokenizer: Tokenizer) -> SamplingParams:
         config = self._handle.config
@@ -305,9 +381,10 @@ class _Speaker:
 
     runner: LLMRunner
     floor: Floor | None
+    found: Found | None
 
     def generate_stream(self, **options: Unpack[GenerateOptions]) -> GenerationStream:
-        return self.runner._stream(Options(**options), keep_interrupted=True, floor=self.floor)
+        return self.runner._stream(Options(**options), keep_interrupted=True, floor=self.floor, found=self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +392,17 @@ class _Prepared:
     request: EngineRequest
     parser: ResponseParser
     stops: tuple[str, ...]
+    context_used: str | None
+    search_metadata: dict[str, Any] | None
 
 
-def _encoded(model: TextModel, options: Options) -> tuple[RenderedPrompt, tuple[int, ...]]:
+def _encoded(
+    model: TextModel, options: Options, passages: Sequence[CitedPassage] = ()
+) -> tuple[RenderedPrompt, tuple[int, ...]]:
     rendered = model.chat.render(
-        options.conversation(), tools=options.tools or None, **(options.template_variables or {})
+        with_passages(options.conversation(), passages),
+        tools=options.tools or None,
+        **(options.template_variables or {}),
     )
     return rendered, tuple(encode_prompt(model.tokenizer, rendered))
 

@@ -6,6 +6,7 @@ Pure: no clock of its own, no event loop, no engine. The same outputs give the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..chat.detokenizer import Detokenizer
 from ..chat.reply_event import ReplyEvent
@@ -25,6 +26,7 @@ class ReplyDecoder:
         stops: texts that end the reply.
         prompt_tokens: length of the prompt, for the usage.
         elapsed: seconds since the call.
+        context_used, search_metadata: handed out with the last chunk.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class ReplyDecoder:
         stops: Sequence[str],
         prompt_tokens: int,
         elapsed: Callable[[], float],
+        context_used: str | None = None,
+        search_metadata: dict[str, Any] | None = None,
     ) -> None:
         self._detokenizer = Detokenizer(tokenizer)
         self._scanner = StopScanner(stops)
@@ -43,6 +47,8 @@ class ReplyDecoder:
         self._completion_tokens = 0
         self._elapsed = elapsed
         self._calls: list[ToolCall] = []
+        self._context_used = context_used
+        self._search_metadata = search_metadata
 
     def feed(self, output: EngineOutput) -> list[StreamChunk]:
         """Chunks that are certain after this output. The last one is finished when the reply has ended."""
@@ -101,6 +107,8 @@ class ReplyDecoder:
             usage=usage,
             finish_reason="tool_calls" if self._calls and reason == "stop" else reason,
             tool_calls=tuple(self._calls),
+            context_used=self._context_used,
+            search_metadata=self._search_metadata,
         )
 
 

@@ -30,6 +30,7 @@ from .scripted_model import ByteTokenizer
 from .wire_formats import WireFormat, chat_format, write_reply
 
 if TYPE_CHECKING:
+    from ..base.retrieval import Found
     from ..pool.model_handle import ModelHandle
     from ..session.turn import Turn
 
@@ -107,13 +108,15 @@ class ScriptedRunner(LLMRunner):
     def handed_out(self) -> int:
         return self._engine.handed_out
 
-    async def _open(self, options: Options, begun: float, turn: Turn | None = None) -> OpenReply:
+    async def _open(
+        self, options: Options, begun: float, turn: Turn | None = None, found: Found | None = None
+    ) -> OpenReply:
         arguments = (options.conversation(), [dict(tool) for tool in options.tools or ()], _given(options))
         self.requests.append(arguments)
         reply = self._script(*arguments)
         if inspect.isawaitable(reply):
             reply = await reply
-        return await _Speaking(self, reply)._open(options, begun, turn)
+        return await _Speaking(self, reply)._open(options, begun, turn, found)
 
 
 class _Speaking(LLMRunner):

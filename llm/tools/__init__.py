@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .base import BaseTool, ToolParameter, ToolResult
     from .base_web_search import DuckDuckGoSearchTool
     from .function_tool import FunctionTool
+    from .knowledge_search import KnowledgeSearchTool
     from .serpapi_web_search import SerpAPISearchTool
     from .tool_registry import ToolRegistry
     from .web_search import WebResult, WebSearchTool
@@ -22,6 +23,7 @@ __all__ = [
     "BaseTool",
     "DuckDuckGoSearchTool",
     "FunctionTool",
+    "KnowledgeSearchTool",
     "SerpAPISearchTool",
     "ToolParameter",
     "ToolRegistry",
@@ -37,6 +39,7 @@ _ON_DEMAND = {
     "BaseTool": ".base",
     "DuckDuckGoSearchTool": ".base_web_search",
     "FunctionTool": ".function_tool",
+    "KnowledgeSearchTool": ".knowledge_search",
     "SerpAPISearchTool": ".serpapi_web_search",
     "ToolParameter": ".base",
     "ToolRegistry": ".tool_registry",
