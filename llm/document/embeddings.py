@@ -7,16 +7,22 @@ takes no others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..exceptions import ConfigError
 from ..hub.progress import ProgressCallback
 from ..knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
-from .embedding_folder import read_embedding_folder
+from .embedding_folder import EmbeddingFolder, read_embedding_folder
 from .embedding_location import locate_embedding_model
+from .onnx_graph import can_build
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_DRIVER = Path("/dev/nvidiactl")
 
 
 class Embedder(Protocol):
@@ -67,6 +73,33 @@ def open_embedder(config: ChromaKnowledgeConfig, *, progress: ProgressCallback |
         ModelLoadError: the engine is not installed, or refused the model.
     """
     folder = read_embedding_folder(locate_embedding_model(config, progress=progress))
-    from .sentence_transformer_embedder import SentenceTransformerEmbedder
+    engine = config.embedding_engine
+    if engine == "auto":
+        engine = "sentence_transformers" if _has_gpu() or not _runs_on_onnx(folder) else "onnx"
+    if engine == "sentence_transformers":
+        from .sentence_transformer_embedder import SentenceTransformerEmbedder
 
-    return SentenceTransformerEmbedder(folder)
+        return SentenceTransformerEmbedder(folder)
+    if not _runs_on_onnx(folder):
+        raise ConfigError(
+            "embedding_engine",
+            engine,
+            f"'auto' or 'sentence_transformers' for the model {config.embedding_model!r}, whose architecture the "
+            "engine on onnxruntime does not know",
+        )
+    from .onnx_embedder import OnnxEmbedder
+
+    return OnnxEmbedder(folder)
+
+
+def _runs_on_onnx(folder: EmbeddingFolder) -> bool:
+    return can_build(folder) and find_spec("onnxruntime") is not None
+
+
+def _has_gpu() -> bool:
+    """Whether torch sees a GPU; torch is imported only where there is a driver."""
+    if not _DRIVER.exists() or find_spec("sentence_transformers") is None:
+        return False
+    from .sentence_transformer_embedder import sees_gpu
+
+    return sees_gpu()

@@ -33,6 +33,11 @@ except ImportError as exc:
 GPU_BATCH_SIZE = 256
 
 
+def sees_gpu() -> bool:
+    """Whether torch can compute on a GPU."""
+    return torch.cuda.is_available()
+
+
 class SentenceTransformerEmbedder:
     """An embedding model on torch. Thread-safe.
 
@@ -45,7 +50,7 @@ class SentenceTransformerEmbedder:
     """
 
     def __init__(self, folder: EmbeddingFolder, *, device: str | None = None) -> None:
-        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device or ("cuda" if sees_gpu() else "cpu")
         self._folder = folder
         self._on_cpu = self._device == "cpu"
         self._turns = PROCESS_BUDGET if self._on_cpu else ComputeBudget(1)
@@ -69,7 +74,7 @@ class SentenceTransformerEmbedder:
         if not dimension:
             raise ModelLoadError(f"The model in {str(folder.path)!r} does not say how long its vectors are.")
         self.dimension = int(dimension)
-        self.identity = f"{folder.digest}/sentence_transformers/l2"
+        self.identity = f"{folder.digest}/torch-fp32/l2"
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Vectors of length 1, one row for each text of a document."""

@@ -9,8 +9,10 @@ from typing import Literal
 from ..exceptions import ConfigError
 
 StoreType = Literal["chromadb"]
+EmbeddingEngine = Literal["auto", "sentence_transformers", "onnx"]
 
 STORE_TYPES: tuple[str, ...] = ("chromadb",)
+EMBEDDING_ENGINES: tuple[str, ...] = ("auto", "sentence_transformers", "onnx")
 _COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]")
 
 
@@ -30,6 +32,9 @@ class ChromaKnowledgeConfig:
         batch_size: the most chunks written or embedded at once.
         embedding_model: name of a SentenceTransformer model, or the path of its folder.
         embedding_model_dir: folder in which the embedding model is looked for.
+        embedding_engine: what computes the embeddings: "onnx" on the CPU with 8-bit weights and without torch,
+            "sentence_transformers" with torch, or "auto", which takes torch on a GPU and for models that "onnx" cannot
+            run. A store keeps the engine that it was begun with.
         retrieval_chunk_size: characters of a retrieval chunk.
         retrieval_chunk_overlap: characters that neighbouring retrieval chunks share.
         context_chunk_size: characters of a context chunk.
@@ -50,6 +55,7 @@ class ChromaKnowledgeConfig:
     batch_size: int = 100
     embedding_model: str = "all-MiniLM-L6-v2"
     embedding_model_dir: str = "./models"
+    embedding_engine: EmbeddingEngine = "auto"
     retrieval_chunk_size: int = 128
     retrieval_chunk_overlap: int = 20
     context_chunk_size: int = 1024
@@ -60,6 +66,10 @@ class ChromaKnowledgeConfig:
     def __post_init__(self) -> None:
         if self.store_type not in STORE_TYPES:
             raise ConfigError("store_type", self.store_type, "one of " + ", ".join(map(repr, STORE_TYPES)))
+        if self.embedding_engine not in EMBEDDING_ENGINES:
+            raise ConfigError(
+                "embedding_engine", self.embedding_engine, "one of " + ", ".join(map(repr, EMBEDDING_ENGINES))
+            )
         for field in ("persist_directory", "embedding_model", "embedding_model_dir"):
             _check_text(field, getattr(self, field))
         if self.host is not None:
