@@ -15,8 +15,8 @@ import llm
 from llm.privacy import HUB_OFF, TELEMETRY_OFF, switched_off
 
 OURS = Path(llm.__file__).parent
-STARTS_TELEMETRY = {"onnxruntime", "rapidocr", "docling", "chromadb", "sentence_transformers"}
-"""Packages that send, or that import one that does."""
+SENDS = {"onnxruntime", "rapidocr"}
+"""Packages that send, or that cannot do without one that does."""
 
 
 def run_python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -131,7 +131,7 @@ def test_with_its_switch_set_onnxruntime_may_come_first() -> None:
 def test_switches_are_written_before_anything_heavy_is_there() -> None:
     """At that moment none of the packages concerned is loaded, and importing llm loads none."""
     result = run_python(
-        f"import sys, llm; print(sorted({STARTS_TELEMETRY | {'huggingface_hub'}!r} & set(sys.modules)))"
+        f"import sys, llm; print(sorted({SENDS | {'huggingface_hub', 'chromadb', 'docling'}!r} & set(sys.modules)))"
     )
     assert result.stdout.strip() == "[]"
 
@@ -144,7 +144,7 @@ def test_whoever_imports_a_package_that_sends_asks_first() -> None:
         imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
         imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
         calls = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-        if {name.split(".")[0] for name in imported} & STARTS_TELEMETRY and "require_private" not in calls:
+        if {name.split(".")[0] for name in imported} & SENDS and "require_private" not in calls:
             careless.append(str(path.relative_to(OURS)))
     assert careless == []
 

@@ -1,0 +1,139 @@
+"""The workflow that is watched: everything that a user of the library does, once, in one process.
+
+`python -m llm.offline_proof.workflow PLAN` writes a line of JSON for each step, so that a report shows what ran even
+where something broke. Every text that goes in bears a canary; the steps write down counts, and never what was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..base.messages import GenerateResult
+from ..factory import create_runner
+from ..hub.policy import DownloadPolicy, set_download_policy
+from ..llm_config import LLMConfig
+from ..logs import COMPONENTS, get_logger
+from ..pool.model_pool import ModelPool
+from ..privacy import keep_private
+
+OWNER = "offline proof"
+_REPORTED = (
+    "llama_cpp", "torch", "transformers", "sentence_transformers", "chromadb", "onnxruntime", "docling",
+    "huggingface_hub", "tokenizers", "llguidance", "sqlalchemy",
+)  # fmt: skip
+
+
+class Steps:
+    """Writes down what ran."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[dict[str, Any]]:
+        """One step; what the caller puts into the dictionary is reported with it."""
+        facts: dict[str, Any] = {}
+        begun = time.monotonic()
+        outcome = "failed"
+        try:
+            yield facts
+            outcome = "done"
+        except Exception as error:
+            facts["error"] = type(error).__name__
+            raise
+        finally:
+            line = {"step": name, "outcome": outcome, "seconds": round(time.monotonic() - begun, 3), **facts}
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def run(plan: Mapping[str, Any]) -> None:
+    """Run all steps of the plan, and then wait until its time is over: telemetry is often sent late."""
+    ends = time.monotonic() + plan["seconds"]
+    folder = Path(plan["folder"])
+    logging.basicConfig(filename=folder / "log.txt", level=logging.DEBUG)
+    for component in COMPONENTS:
+        get_logger(component).setLevel(logging.DEBUG)
+    set_download_policy(DownloadPolicy(offline=True))
+    steps = Steps(folder / "steps.jsonl")
+    asyncio.run(_everything(steps, folder, LLMConfig(**plan["model"]), plan["canary"]))
+    with steps.step("wait") as facts:
+        facts["loaded"] = [name for name in _REPORTED if name in sys.modules]
+        facts["could not be silenced"] = list(keep_private().sending)
+        time.sleep(max(ends - time.monotonic(), 0.0))
+
+
+async def _everything(steps: Steps, folder: Path, config: LLMConfig, canary: str) -> None:
+    instructions = f"You answer for the department {canary}."
+    async with ModelPool(max_models=1) as pool:
+        with steps.step("load"):
+            await pool.preload(config)
+        async with pool.acquire_context(config) as handle:
+            runner = create_runner(handle)
+            with steps.step("chat") as facts:
+                result = await runner.generate(
+                    prompt=f"What is {canary}?", instructions=instructions, max_new_tokens=48
+                )
+                facts.update(_counts(result))
+            with steps.step("stream") as facts:
+                facts["chunks"] = 0
+                async for chunk in runner.generate_stream(prompt=f"Explain {canary}", max_new_tokens=48):
+                    facts["chunks"] += 1
+                    facts["finish_reason"] = chunk.finish_reason
+            with steps.step("tool call") as facts:
+                result = await runner.generate(
+                    prompt=f"What is the weather in {canary}?",
+                    tools=[_WEATHER],
+                    tool_choice="required",
+                    max_new_tokens=96,
+                )
+                facts["calls"] = len(result.get("tool_calls", ()))
+            await _session(steps, folder, handle, canary)
+        with steps.step("unload"):
+            await pool.unload_all()
+
+
+async def _session(steps: Steps, folder: Path, handle: Any, canary: str) -> None:
+    from ..session import Conversation, SqlSessionStore
+
+    with SqlSessionStore(f"sqlite:///{folder / 'sessions.db'}") as store:
+        with steps.step("session") as facts:
+            session = store.create(owner=OWNER, title=canary)
+            runner = create_runner(handle, session=Conversation(store, session))
+            for question in (f"Hello, I am {canary}.", "Who are you?"):
+                await runner.generate(prompt=question, max_new_tokens=24)
+            facts["messages"] = len(store.get(session.id, owner=OWNER).messages)
+        with steps.step("delete session"):
+            store.delete(session.id, owner=OWNER)
+
+
+_WEATHER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Current weather of a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 24}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+def _counts(result: GenerateResult) -> dict[str, int]:
+    usage = result["usage"]
+    return {"prompt_tokens": usage["prompt_tokens"], "completion_tokens": usage["completion_tokens"]}
+
+
+if __name__ == "__main__":
+    run(json.loads(Path(sys.argv[1]).read_text("utf-8")))
