@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import ask, chat, doctor, documents, estimate, exit_codes, ingest, models, search, sessions
+from . import ask, chat, doctor, documents, estimate, exit_codes, ingest, models, search, sessions, verify_offline
 from .command import Command, Configuration, Context, add_shared_options
 from .output import Output
 
@@ -26,6 +26,7 @@ COMMANDS: tuple[Command, ...] = (
     estimate.COMMAND,
     sessions.COMMAND,
     doctor.COMMAND,
+    verify_offline.COMMAND,
 )
 
 PROGRAM = "practorflow"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..exceptions import RequestError
 from . import exit_codes
 from .command import Command, Context
 from .model_options import add_model_choice, chosen_model
@@ -15,8 +16,9 @@ print a report that can be filed. A positive control has to be caught first, or 
 
   practorflow verify-offline > report.txt
 
-It takes a minute and a half, because some libraries wait that long before they send. As root the watch is a network
-namespace with a recorder, else seccomp; Linux only. The exit code is 1 where something left.
+It takes a minute and a half, because some libraries wait that long before they send. The watch is a network namespace
+with a recorder (root, or a kernel that lets users have namespaces), else seccomp; Linux only. The exit code is 1 where
+something left.
 """
 
 
@@ -33,9 +35,18 @@ def _run(options: argparse.Namespace, context: Context) -> int:
     from ..offline_proof.verification import DEFAULT_SECONDS, verify_offline
 
     seconds = DEFAULT_SECONDS if options.seconds is None else options.seconds
-    model = chosen_model(context.configuration().ModelConfiguration, options)
+    if not 0 <= seconds <= 86_400:
+        raise RequestError(f"--seconds {seconds:g} is not allowed: from 0 to 86400.")
+    configuration = context.configuration()
+    model = chosen_model(configuration.ModelConfiguration, options)
     context.output.note(f"Watching the workflow for at least {seconds:g} seconds ...")
-    report = verify_offline(model, seconds=seconds, method=options.method, folder=options.folder)
+    report = verify_offline(
+        model,
+        knowledge=configuration.KnowledgeChromaConfiguration,
+        seconds=seconds,
+        method=options.method,
+        folder=options.folder,
+    )
     context.output.line(report.as_json() if context.output.as_json else report.text())
     return exit_codes.OK if report.passed else exit_codes.INCOMPLETE
 

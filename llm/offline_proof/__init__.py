@@ -5,7 +5,7 @@
     report = verify_offline()
     print(report.text())
 
-On the command line: `python -m llm.offline_proof`.
+On the command line: `practorflow verify-offline`.
 """
 
 from __future__ import annotations
@@ -20,4 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OfflineReport", "verify_offline"]
 
-__getattr__ = names_on_demand(globals(), {"OfflineReport": ".report", "verify_offline": ".verification"})
+_ON_DEMAND = {"OfflineReport": ".report", "verify_offline": ".verification"}
+
+__getattr__ = names_on_demand(globals(), _ON_DEMAND)

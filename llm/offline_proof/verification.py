@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from ..exceptions import PrivacyError
 from ..hub.resolve import resolve_model
+from ..knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from ..llm_config import LLMConfig
 from ..lockdown import can_lock_down, locked_command
 from ..privacy import HUB_OFF, TELEMETRY_OFF
@@ -66,6 +67,7 @@ class Watched:
 def verify_offline(
     model: LLMConfig | None = None,
     *,
+    knowledge: ChromaKnowledgeConfig | None = None,
     seconds: float = DEFAULT_SECONDS,
     method: Method | Literal["auto"] = "auto",
     folder: str | os.PathLike[str] | None = None,
@@ -74,6 +76,7 @@ def verify_offline(
 
     Args:
         model: what answers; None takes the demo model. It has to be on this machine.
+        knowledge: names the embedding model, which has to be here, too; its database is not touched.
         seconds: how long the workflow is watched at least.
         method: "auto" takes a network namespace where the kernel allows one, else seccomp.
         folder: an empty folder for all that the run writes, which is then kept; None takes a temporary one.
@@ -85,31 +88,38 @@ def verify_offline(
     config = model or LLMConfig(model_name="demo")
     resolved = resolve_model(config, offline=True)
     with tempfile.TemporaryDirectory(prefix="practorflow-proof-") as temporary:
-        return _verified(replace(config, model_name=str(resolved.path)), seconds, method, Path(folder or temporary))
+        plan = {
+            "seconds": seconds,
+            "model": asdict(replace(config, model_name=str(resolved.path))),
+            "knowledge": asdict(knowledge or ChromaKnowledgeConfig()),
+            "canary": _CANARY,
+        }
+        return _verified(plan, method, Path(folder or temporary))
 
 
-def _verified(config: LLMConfig, seconds: float, method: Method | Literal["auto"], folder: Path) -> OfflineReport:
+def _verified(plan: dict[str, Any], method: Method | Literal["auto"], folder: Path) -> OfflineReport:
     began = datetime.now(timezone.utc).isoformat(timespec="seconds")
     work = folder / "work"
     for place in (work, folder / "home", folder / "tmp"):
         place.mkdir(parents=True)
-    plan = {"seconds": seconds, "folder": str(work), "model": asdict(config), "canary": _CANARY}
-    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    (folder / "plan.json").write_text(json.dumps({**plan, "folder": str(work)}), encoding="utf-8")
     environ = _environment(folder)
     control = [sys.executable, "-m", f"{_PACKAGE}.control"]
     commands = [control, [sys.executable, "-m", f"{_PACKAGE}.workflow", str(folder / "plan.json")], control]
     used, (before, workflow, after) = watch(
-        commands, environ=environ, folder=folder, timeout=seconds + _START_SECONDS, method=method
+        commands, environ=environ, folder=folder, timeout=plan["seconds"] + _START_SECONDS, method=method
     )
+    steps = _steps(work / "steps.jsonl")
+    models = [plan["model"]["model_name"], *(step["embedding model"] for step in steps if "embedding model" in step)]
     return OfflineReport(
         began=began,
         method=used,
         seconds=round(workflow.seconds, 1),
         system=_system(),
         versions=_versions(),
-        models=dict(_hashes(Path(config.model_name))),
+        models={file: digest for model in models for file, digest in _hashes(Path(model))},
         switches={name: environ.get(name, "") for name in (*TELEMETRY_OFF, *HUB_OFF)},
-        steps=_steps(work / "steps.jsonl"),
+        steps=steps,
         returncode=workflow.returncode,
         control=[_attempts(before), _attempts(after)],
         control_caught=all(_caught(run, used) for run in (before, after)),

@@ -14,15 +14,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..base.messages import GenerateResult
 from ..factory import create_runner
 from ..hub.policy import DownloadPolicy, set_download_policy
+from ..knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from ..llm_config import LLMConfig
 from ..logs import COMPONENTS, get_logger
 from ..pool.model_pool import ModelPool
 from ..privacy import keep_private
+
+if TYPE_CHECKING:
+    from ..base.llm_runner import LLMRunner
 
 OWNER = "offline proof"
 _REPORTED = (
@@ -64,14 +68,19 @@ def run(plan: Mapping[str, Any]) -> None:
         get_logger(component).setLevel(logging.DEBUG)
     set_download_policy(DownloadPolicy(offline=True))
     steps = Steps(folder / "steps.jsonl")
-    asyncio.run(_everything(steps, folder, LLMConfig(**plan["model"]), plan["canary"]))
+    config = LLMConfig(**plan["model"])
+    own = {"persist_directory": str(folder / "knowledge"), "host": None}
+    knowledge = ChromaKnowledgeConfig(**{**plan["knowledge"], **own})
+    asyncio.run(_everything(steps, folder, config, knowledge, plan["canary"]))
     with steps.step("wait") as facts:
         facts["loaded"] = [name for name in _REPORTED if name in sys.modules]
         facts["could not be silenced"] = list(keep_private().sending)
         time.sleep(max(ends - time.monotonic(), 0.0))
 
 
-async def _everything(steps: Steps, folder: Path, config: LLMConfig, canary: str) -> None:
+async def _everything(
+    steps: Steps, folder: Path, config: LLMConfig, knowledge: ChromaKnowledgeConfig, canary: str
+) -> None:
     instructions = f"You answer for the department {canary}."
     async with ModelPool(max_models=1) as pool:
         with steps.step("load"):
@@ -96,9 +105,36 @@ async def _everything(steps: Steps, folder: Path, config: LLMConfig, canary: str
                     max_new_tokens=96,
                 )
                 facts["calls"] = len(result.get("tool_calls", ()))
+            await _documents(steps, knowledge, runner, canary)
             await _session(steps, folder, handle, canary)
         with steps.step("unload"):
             await pool.unload_all()
+
+
+async def _documents(steps: Steps, config: ChromaKnowledgeConfig, runner: LLMRunner, canary: str) -> None:
+    from ..document.embedding_location import locate_embedding_model
+    from ..knowledge import ChromaKnowledgeStore
+
+    with steps.step("open store") as facts:
+        facts["embedding model"] = str(locate_embedding_model(config))
+        store = ChromaKnowledgeStore(config)
+    with store:
+        with steps.step("ingest") as facts:
+            for name, text in _DOCUMENTS.items():
+                store.add_document_from_bytes(text.format(canary).encode(), name)
+            facts.update(store.counts())
+        with steps.step("search") as facts:
+            passages = store.search(f"What is the budget of {canary}?", 3)
+            scoped = store.search_scoped(f"Who leads {canary}?", {passages[0].document_id}, 3)
+            facts["passages"], facts["in one document"] = len(passages), len(scoped)
+        with steps.step("answer") as facts:
+            prompt = f"What is the budget? {passages[0].text}"
+            facts.update(_counts(await runner.generate(prompt=prompt, max_new_tokens=24)))
+        with steps.step("delete documents") as facts:
+            for document in store.list_documents():
+                store.delete_document(document["id"])
+            store.purge()
+            facts.update(store.counts())
 
 
 async def _session(steps: Steps, folder: Path, handle: Any, canary: str) -> None:
@@ -115,6 +151,10 @@ async def _session(steps: Steps, folder: Path, handle: Any, canary: str) -> None
             store.delete(session.id, owner=OWNER)
 
 
+_DOCUMENTS = {
+    "budget.txt": "The project {0} has a budget of forty thousand euros. It ends in May.",
+    "people.html": "<html><body><h1>Project {0}</h1><p>Ada leads {0}, and Grace reviews it.</p></body></html>",
+}
 _WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {

@@ -52,7 +52,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 def test_help_lists_every_command_and_every_exit_code(practorflow: Practorflow) -> None:
     """What there is can be found out without documentation."""
-    shown = practorflow("--help").out
+    shown = practorflow("--help").out.replace("\n", " \n")
     assert all(f"    {command.name} " in shown for command in COMMANDS)
     codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert all(f"{code:>3}  " in shown for code in codes)

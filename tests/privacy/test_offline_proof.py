@@ -6,8 +6,6 @@ import ast
 import json
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.exceptions import OfflineError, PrivacyError
+from llm.exceptions import OfflineError
 from llm.llm_config import LLMConfig
 from llm.offline_proof import OfflineReport, verify_offline
 from llm.offline_proof.control import ADDRESS, ADDRESS6, NAME
@@ -26,7 +24,21 @@ from llm.privacy import HUB_OFF, TELEMETRY_OFF
 
 WatchedPython = Callable[..., Watched]
 SWITCHES = (*TELEMETRY_OFF, *HUB_OFF)
-STEPS = ["load", "chat", "stream", "tool call", "session", "delete session", "unload", "wait"]
+STEPS = [
+    "load",
+    "chat",
+    "stream",
+    "tool call",
+    "open store",
+    "ingest",
+    "search",
+    "answer",
+    "delete documents",
+    "session",
+    "delete session",
+    "unload",
+    "wait",
+]
 
 
 def ip4(destination: str, protocol: int, body: bytes) -> bytes:
@@ -153,9 +165,11 @@ def test_the_report_can_be_filed(report: OfflineReport) -> None:
     text = report.text()
     for words in ("PASSED", "llama-cpp-python", "Limits", "Packets to others: 0", "by network namespace", *STEPS):
         assert words in text
-    (digest,) = report.models.values()
-    assert len(digest) == 64
-    assert digest in text
+    assert any(name.endswith(".gguf") for name in report.models)
+    assert any(name.endswith("model.safetensors") for name in report.models)
+    for digest in report.models.values():
+        assert len(digest) == 64
+        assert digest in text
     document = json.loads(report.as_json())
     assert document["passed"] is True
     assert document["models"] == report.models
@@ -191,19 +205,6 @@ def test_text_that_stays_is_found(tmp_path: Path) -> None:
     assert _leaks(tmp_path, except_for=tmp_path / "plan.json") == ["home/b.db", "work/a.log"]
 
 
-def test_without_privileges_the_kernel_refuses_instead() -> None:
-    """By seccomp: the same workflow runs, the control gets no socket, the report says what this cannot see."""
-    if sys.platform != "linux":
-        with pytest.raises(PrivacyError, match="container"):
-            verify_offline(seconds=0.0)
-        return
-    report = verify_offline(LLMConfig(model_name="demo", n_ctx=4096), seconds=0.0, method="seccomp")
-    assert report.findings == []
-    assert [step["step"] for step in report.steps] == STEPS
-    assert "attempts are not counted" in report.text()
-    assert all(outcome.startswith("no ") for attempts in report.control for outcome in attempts.values())
-
-
 def test_a_model_that_would_have_to_be_fetched_is_refused() -> None:
     """The proof itself asks nobody."""
     with pytest.raises(OfflineError):
@@ -227,13 +228,3 @@ def test_the_proof_can_fail(watched_python: WatchedPython) -> None:
     loud = watched_python("import time, onnxruntime; time.sleep(100)", timeout=200, without=SWITCHES)
     assert loud.returncode == 0
     assert any("events.data.microsoft.com" in packet["name"] for packet in loud.packets)
-
-
-def test_the_command_prints_the_report(tmp_path: Path) -> None:
-    """`python -m llm.offline_proof` needs no settings, and its exit code is the verdict."""
-    command = [sys.executable, "-m", "llm.offline_proof", "--seconds", "0", "--json", "--method", "seccomp"]
-    environ = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["passed"] is True
-    assert done.stderr == ""
