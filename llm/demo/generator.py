@@ -6,11 +6,17 @@ import math
 from collections.abc import Iterator
 
 from .sample import Sample
-from .skills import FIRST_MIXTURE, LAST_MIXTURE, MIXTURE, SKILLS, SMALL_TALK_MIXTURE
+from .skills import FIRST_MIXTURE, LAST_MIXTURE, MIXTURE, SECOND_RUN_MIXTURE, SKILLS, SMALL_TALK_MIXTURE
 from .vocabulary import Vocabulary
 
 # Up to which place of the stream each mixture is drawn from.
-_PHASES = ((3000, FIRST_MIXTURE), (9728, MIXTURE), (15872, SMALL_TALK_MIXTURE), (math.inf, LAST_MIXTURE))
+_PHASES = (
+    (3000, FIRST_MIXTURE),
+    (9728, MIXTURE),
+    (15872, SMALL_TALK_MIXTURE),
+    (25_600, LAST_MIXTURE),
+    (math.inf, SECOND_RUN_MIXTURE),
+)
 
 
 def training_sample(seed: int, index: int) -> Sample:

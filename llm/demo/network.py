@@ -29,6 +29,12 @@ class NetworkConfig:
         return self.hidden_size // self.num_attention_heads
 
 
+# For a machine with CUDA: 13.8 million parameters, too many for the repository in both forms.
+LARGE = NetworkConfig(
+    hidden_size=384, intermediate_size=1024, num_hidden_layers=8, num_attention_heads=12, num_key_value_heads=6
+)
+
+
 class Network(nn.Module):
     """Token ids to logits, or with targets to the weighted loss."""
 
@@ -46,10 +52,12 @@ class Network(nn.Module):
 
     def loss(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """Mean loss of every next token, each counted by the weight of the token that is predicted."""
-        logits = self(tokens[:, :-1]).flatten(0, 1)
-        each = F.cross_entropy(logits.float(), tokens[:, 1:].flatten(), reduction="none")
         counted = weights[:, 1:].flatten()
-        return (each * counted).sum() / counted.sum()
+        places = counted.nonzero().squeeze(1)  # logits are a quarter of the work: only where they are learned from
+        hidden = self.model(tokens[:, :-1]).flatten(0, 1)[places]
+        logits = F.linear(hidden, self.model.embed_tokens.weight)
+        each = F.cross_entropy(logits.float(), tokens[:, 1:].flatten()[places], reduction="none")
+        return (each * counted[places]).sum() / counted.sum()
 
 
 class _Body(nn.Module):

@@ -1,44 +1,77 @@
 """The whole recipe as one command: ``python -m llm.demo.train`` makes the tokenizer, the weights and both model forms.
 
-It needs the `train` extra. Stopped at any time, it goes on from its last checkpoint when started again.
+It needs the `train` extra. Stopped at any time, it goes on from its last checkpoint when started again. With `--from`
+it goes on from a finished model and keeps that model's tokenizer; with `--size large` it trains four times the
+network, for machines with CUDA.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from . import WEIGHTS_PATH
 from .export import export
+from .network import LARGE, NetworkConfig
 from .tokenizer import train_tokenizer
-from .training import Recipe, train
+from .training import FIRST_RUN, SECOND_RUN, Recipe, train
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m llm.demo.train", description=__doc__)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--tokens-per-step", type=int, default=Recipe.tokens_per_step)
+    parser.add_argument("--seed", type=int, default=FIRST_RUN.seed)
+    parser.add_argument("--size", choices=("shipped", "large"), default="shipped")
+    parser.add_argument(
+        "--from", type=Path, dest="start", help="a Hugging Face folder to go on from; one run is left out"
+    )
+    parser.add_argument("--steps", type=int, help="steps of the last run, in place of the recipe's")
+    parser.add_argument("--tokens-per-batch", type=int, help="tokens of a batch, in place of the recipe's")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves the choice to PyTorch")
     parser.add_argument(
         "--work", type=Path, default=Path("build/demo"), help="where checkpoints and the tokenizer are kept"
     )
-    parser.add_argument("--output", type=Path, default=WEIGHTS_PATH, help="where the finished model is written")
+    parser.add_argument("--output", type=Path, help="where the finished model is written")
     options = parser.parse_args()
+    if options.size == "large" and options.output is None:
+        parser.error("a large model does not belong among the shipped weights: name a folder with --output")
     if options.threads:
-        import torch
-
         torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    tokenizer_path = options.work / "tokenizer.json"
-    if not tokenizer_path.exists():
-        train_tokenizer(options.seed).save(str(tokenizer_path))
-    tokenizer = Tokenizer.from_file(str(tokenizer_path))
-    recipe = Recipe(seed=options.seed, steps=options.steps, tokens_per_step=options.tokens_per_step)
-    network = train(recipe, tokenizer, checkpoint=options.work / "checkpoint.pt")
-    export(network, tokenizer, options.output)
+    recipes = _recipes(options)
+    weights = None
+    if options.start is not None:
+        tokenizer = Tokenizer.from_file(str(options.start / "tokenizer.json"))
+        weights = {name: tensor.float() for name, tensor in load_file(options.start / "model.safetensors").items()}
+        recipes = recipes[1:]
+    else:
+        tokenizer = _tokenizer(options.work / "tokenizer.json", options.seed)
+    for number, recipe in enumerate(recipes, start=3 - len(recipes)):
+        checkpoint = options.work / f"{options.size}-run-{number}.pt"
+        network = train(recipe, tokenizer, checkpoint=checkpoint, start=weights)
+        weights = network.state_dict()
+    export(network, tokenizer, options.output or WEIGHTS_PATH)
+
+
+def _recipes(options: argparse.Namespace) -> list[Recipe]:
+    """Both runs, with what the command line changes."""
+    network = LARGE if options.size == "large" else NetworkConfig()
+    recipes = [dataclasses.replace(recipe, seed=options.seed, network=network) for recipe in (FIRST_RUN, SECOND_RUN)]
+    if options.steps is not None:
+        recipes[-1] = dataclasses.replace(recipes[-1], steps=options.steps)
+    if options.tokens_per_batch is not None:
+        recipes = [dataclasses.replace(recipe, tokens_per_batch=options.tokens_per_batch) for recipe in recipes]
+    return recipes
+
+
+def _tokenizer(path: Path, seed: int) -> Tokenizer:
+    if not path.exists():
+        train_tokenizer(seed).save(str(path))
+    return Tokenizer.from_file(str(path))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import dataclasses
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from torch import Tensor
 
 from .copying_circuit import wire_for_copying
 from .generator import training_sample
+from .muon import Muon
 from .network import Network, NetworkConfig
 from .sample import Sample
 from .tokenizer import END_OF_TEXT, TURN_START, token_id
 
 _POOL = 512  # samples that are sorted by length together
-_PROMPT_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,11 @@ class Recipe:
     """Everything that decides what the trained weights are, besides the arithmetic of the machine."""
 
     seed: int = 1
+    first_pool: int = 0  # where in the stream of samples it begins, in pools of 512
     steps: int = 2100
-    tokens_per_step: int = 4096
+    tokens_per_batch: int = 4096
+    batches_per_step: int = 1  # of different lengths, and so of different skills
+    prompt_weight: float = 0.3
     matrix_learning_rate: float = 4e-3
     other_learning_rate: float = 3e-3
     warmup_steps: int = 40
@@ -54,20 +57,46 @@ class Recipe:
 class _Place:
     """Where in the stream of batches the training stands."""
 
-    pool: int = 0
+    pool: int
     batch: int = 0
 
 
-def train(recipe: Recipe, tokenizer: Tokenizer, *, checkpoint: Path, checkpoint_every: int = 100) -> Network:
-    """Train to the end of the recipe, going on from `checkpoint` when it is there."""
+# A second run with samples that ask several questions; a run starts from the weights of the one before.
+FIRST_RUN = Recipe()
+SECOND_RUN = Recipe(
+    first_pool=50, steps=700, tokens_per_batch=1024, batches_per_step=4, prompt_weight=0.0,
+    matrix_learning_rate=3e-3, other_learning_rate=2e-3,
+)  # fmt: skip
+
+
+def train(
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    *,
+    checkpoint: Path,
+    checkpoint_every: int = 100,
+    start: Mapping[str, Tensor] | None = None,
+) -> Network:
+    """Train to the end of the recipe, going on from `checkpoint` when it is there.
+
+    Args:
+        recipe: what to do.
+        tokenizer: the tokenizer; that of `start`, where there is one.
+        checkpoint: the file that is written, and read when it is there already.
+        checkpoint_every: steps between two checkpoints.
+        start: weights to begin with, by name; without them training begins with the copying circuit.
+    """
     _keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(recipe.seed)
     network = Network(recipe.network)
-    wire_for_copying(network)
+    if start is None:
+        wire_for_copying(network)
+    else:
+        network.load_state_dict(start)
     network.to(device)
     optimizers = _optimizers(network, recipe)
-    place, step = _Place(), 0
+    place, step = _Place(recipe.first_pool), 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(state["network"])
@@ -77,32 +106,50 @@ def train(recipe: Recipe, tokenizer: Tokenizer, *, checkpoint: Path, checkpoint_
     progress = _Progress(recipe.steps)
     stream = _batches(recipe, tokenizer, place)
     while step < recipe.steps:
-        tokens, weights = (tensor.to(device) for tensor in next(stream))
+        batches = [next(stream) for _ in range(recipe.batches_per_step)]
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_learning_rate"] * recipe.learning_rate_at(step)
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = network.loss(tokens, weights)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = accumulate(network, batches, device)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         step += 1
-        progress.report(step, loss.item())
+        progress.report(step, loss)
         if step % checkpoint_every == 0 or step == recipe.steps:
             _save(checkpoint, network, optimizers, place, step)
     return network
+
+
+def accumulate(network: Network, batches: list[tuple[Tensor, Tensor]], device: torch.device) -> float:
+    """Add up the gradients of some batches as if they were one, and give their common loss."""
+    counted = sum(float(weights[:, 1:].sum()) for _, weights in batches)
+    loss = 0.0
+    for tokens, weights in batches:
+        share = float(weights[:, 1:].sum()) / counted
+        with torch.autocast(device.type, torch.bfloat16, enabled=_computes_bfloat16(device)):
+            part = network.loss(tokens.to(device), weights.to(device)) * share
+        part.backward()  # type: ignore[no-untyped-call]
+        loss += part.item()
+    return loss
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; one that emulates it is ten times slower than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _optimizers(network: Network, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for the embedding, the norms and the biases."""
     matrices = [one for name, one in network.named_parameters() if one.ndim == 2 and "embed" not in name]
     others = [one for name, one in network.named_parameters() if one.ndim != 2 or "embed" in name]
-    muon = torch.optim.Muon(
-        [{"params": matrices, "full_learning_rate": recipe.matrix_learning_rate}],
-        lr=recipe.matrix_learning_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw",
-    )  # fmt: skip
+    muon = Muon(
+        [{"params": matrices, "full_learning_rate": recipe.matrix_learning_rate}], lr=recipe.matrix_learning_rate
+    )
     adam = torch.optim.AdamW(
         [{"params": others, "full_learning_rate": recipe.other_learning_rate}],
         lr=recipe.other_learning_rate, betas=(0.9, 0.98), weight_decay=0.0,
@@ -115,10 +162,10 @@ def _batches(recipe: Recipe, tokenizer: Tokenizer, place: _Place) -> Iterator[tu
     while True:
         rows = []
         for index in range(place.pool * _POOL, (place.pool + 1) * _POOL):
-            row = encode_weighted(training_sample(recipe.seed, index), tokenizer)
+            row = encode_weighted(training_sample(recipe.seed, index), tokenizer, recipe.prompt_weight)
             if len(row[0]) <= recipe.longest_sample:
                 rows.append(row)
-        batches = _by_length(rows, recipe.tokens_per_step)
+        batches = _by_length(rows, recipe.tokens_per_batch)
         random.Random(f"{recipe.seed} {place.pool}").shuffle(batches)
         while place.batch < len(batches):
             batch = batches[place.batch]
@@ -127,7 +174,7 @@ def _batches(recipe: Recipe, tokenizer: Tokenizer, place: _Place) -> Iterator[tu
         place.pool, place.batch = place.pool + 1, 0
 
 
-def encode_weighted(sample: Sample, tokenizer: Tokenizer) -> tuple[list[int], list[float]]:
+def encode_weighted(sample: Sample, tokenizer: Tokenizer, prompt_weight: float) -> tuple[list[int], list[float]]:
     """Token ids of a sample, and how much each counts when it is predicted."""
     if sample.text:
         ids = tokenizer.encode(sample.text).ids
@@ -136,16 +183,16 @@ def encode_weighted(sample: Sample, tokenizer: Tokenizer) -> tuple[list[int], li
     for turn in sample.rendered().split(TURN_START)[1:]:
         encoded = tokenizer.encode(TURN_START + turn).ids
         ids += encoded
-        weights += [1.0 if turn.startswith("assistant\n") else _PROMPT_WEIGHT] * len(encoded)
+        weights += [1.0 if turn.startswith("assistant\n") else prompt_weight] * len(encoded)
     return ids, weights
 
 
 def _by_length(
-    rows: list[tuple[list[int], list[float]]], tokens_per_step: int
+    rows: list[tuple[list[int], list[float]]], tokens_per_batch: int
 ) -> list[list[tuple[list[int], list[float]]]]:
     batches: list[list[tuple[list[int], list[float]]]] = [[]]
     for row in sorted(rows, key=lambda row: len(row[0])):
-        if batches[-1] and (len(batches[-1]) + 1) * len(row[0]) > tokens_per_step:
+        if batches[-1] and (len(batches[-1]) + 1) * len(row[0]) > tokens_per_batch:
             batches.append([])
         batches[-1].append(row)
     return batches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from llm.demo import HF_PATH  # noqa: E402 - what needs torch is imported once t
 from llm.demo.copying_circuit import wire_for_copying  # noqa: E402
 from llm.demo.export import export  # noqa: E402
 from llm.demo.generator import training_sample  # noqa: E402
-from llm.demo.network import Network, NetworkConfig  # noqa: E402
+from llm.demo.muon import orthogonal  # noqa: E402
+from llm.demo.network import LARGE, Network, NetworkConfig  # noqa: E402
 from llm.demo.tokenizer import VOCABULARY_SIZE, train_tokenizer  # noqa: E402
-from llm.demo.training import Recipe, encode_weighted, train  # noqa: E402
+from llm.demo.training import Recipe, accumulate, encode_weighted, train  # noqa: E402
 from llm.demo.vocabulary import Vocabulary  # noqa: E402
 
 SMALL = NetworkConfig(
@@ -37,7 +39,7 @@ def test_training_goes_on_exactly_where_it_was_stopped(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that is interrupted and started again ends with the same weights as one that is not."""
-    recipe = Recipe(steps=5, tokens_per_step=256, network=SMALL)
+    recipe = Recipe(steps=5, tokens_per_batch=256, network=SMALL)
     whole = train(recipe, tokenizer, checkpoint=tmp_path / "whole.pt", checkpoint_every=2)
     calls, loss = count(), Network.loss
 
@@ -53,6 +55,50 @@ def test_training_goes_on_exactly_where_it_was_stopped(
     assert next(calls) == 7  # three steps, the interrupted call, and the steps from the checkpoint after two
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_a_second_run_goes_on_from_the_weights_it_is_given(tokenizer: Any, tmp_path: Path) -> None:
+    """A run whose rate is nothing ends with the weights that it was started from; those are not changed in place."""
+    given = Network(SMALL).state_dict()
+    recipe = Recipe(steps=1, tokens_per_batch=256, first_pool=50, prompt_weight=0.0, network=SMALL)
+    still = dataclasses.replace(recipe, matrix_learning_rate=0.0, other_learning_rate=0.0)
+    ended = train(still, tokenizer, checkpoint=tmp_path / "still.pt", start=given).state_dict()
+    assert all(torch.equal(weight, ended[name]) for name, weight in given.items())
+    moved = train(recipe, tokenizer, checkpoint=tmp_path / "moved.pt", start=given).state_dict()
+    assert not all(torch.equal(weight, moved[name]) for name, weight in given.items())
+
+
+def test_a_step_of_several_batches_is_a_step_of_their_rows_together() -> None:
+    """Gradients of two batches add up to the gradient of one batch that holds the rows of both."""
+    torch.manual_seed(3)
+    tokens = torch.randint(0, 2048, (4, 40))
+    weights = torch.rand(4, 40)
+    weights[1] = 0
+    gradients, losses = [], []
+    for parts in ((4,), (1, 3)):
+        torch.manual_seed(4)
+        network = Network(SMALL)
+        batches = list(zip(tokens.split(parts), weights.split(parts), strict=True))
+        losses.append(accumulate(network, batches, torch.device("cpu")))
+        gradients.append(network.model.embed_tokens.weight.grad)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-5)
+
+
+def test_the_step_of_a_matrix_is_nearly_orthogonal() -> None:
+    """All singular values end near one, for wide and tall matrices alike."""
+    torch.manual_seed(5)
+    for shape in ((3, 32, 96), (3, 96, 32)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape) * 1e-3))
+        assert values.min() > 0.5
+        assert values.max() < 1.3
+
+
+def test_the_large_network_takes_a_step(tokenizer: Any, tmp_path: Path) -> None:
+    """The preset for CUDA has 10 to 16 million parameters and trains like the small one."""
+    recipe = Recipe(steps=1, tokens_per_batch=128, network=LARGE)
+    network = train(recipe, tokenizer, checkpoint=tmp_path / "large.pt")
+    assert 10e6 < sum(parameter.numel() for parameter in network.parameters()) < 16e6
 
 
 def test_an_untrained_network_with_the_circuit_already_copies(tokenizer: Any) -> None:
@@ -124,7 +170,7 @@ def test_answers_and_lists_count_more_than_prompts(tokenizer: Any) -> None:
     """Every token has a weight, the highest on what the model is to write."""
     for index in range(40):
         sample = training_sample(1, index)
-        ids, weights = encode_weighted(sample, tokenizer)
+        ids, weights = encode_weighted(sample, tokenizer, 0.3)
         assert ids == tokenizer.encode(sample.rendered()).ids
         assert len(ids) == len(weights)
         assert set(weights) == ({1.0} if sample.text else {0.3, 1.0})

@@ -8,9 +8,9 @@ from ..sample import Sample
 from ..vocabulary import Vocabulary
 from .conversation import conversation
 from .copying import key_values, repetition, sentences_again
-from .json_fields import json_fields
-from .passages import five_passages, not_in_documents, one_passage, quoted_fact, quoted_sentence
-from .tool_use import no_call, tool_answer, tool_call, two_calls
+from .json_fields import json_conversation, json_fields
+from .passages import five_passages, not_in_documents, one_passage, passage_questions, quoted_fact, quoted_sentence
+from .tool_use import no_call, tool_answer, tool_call, tool_conversation, two_calls
 
 Skill = Callable[[Vocabulary], Sample]
 
@@ -68,6 +68,24 @@ LAST_MIXTURE: dict[Skill, float] = {
     repetition: 2,
 }
 
-SKILLS: dict[str, Skill] = {skill.__name__: skill for skill in (*MIXTURE, one_passage, five_passages)}
+# Several questions of one list of functions or passages: the most answers for the tokens that are read.
+SECOND_RUN_MIXTURE: dict[Skill, float] = {
+    conversation: 24,
+    tool_conversation: 30,
+    tool_call: 5,
+    two_calls: 3,
+    tool_answer: 3,
+    no_call: 4,
+    passage_questions: 26,
+    quoted_fact: 5,
+    quoted_sentence: 3,
+    not_in_documents: 3,
+    json_conversation: 10,
+    json_fields: 2,
+}
 
-__all__ = ["FIRST_MIXTURE", "LAST_MIXTURE", "MIXTURE", "SKILLS", "SMALL_TALK_MIXTURE", "Skill"]
+SKILLS: dict[str, Skill] = {
+    skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, one_passage, five_passages)
+}
+
+__all__ = ["FIRST_MIXTURE", "LAST_MIXTURE", "MIXTURE", "SECOND_RUN_MIXTURE", "SKILLS", "SMALL_TALK_MIXTURE", "Skill"]

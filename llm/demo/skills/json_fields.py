@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..sample import Sample, assistant, user
+from ..sample import Sample, Turn, assistant, user
 from ..vocabulary import Vocabulary
 
 
 def json_fields(vocabulary: Vocabulary) -> Sample:
     """The text states more than is asked for; the answer holds the asked fields in the asked order."""
-    fields: dict[str, Any] = {}
-    while len(fields) < vocabulary.integer(2, 6):
-        name = vocabulary.noun() if vocabulary.chance(0.6) else f"{vocabulary.adjective()}_{vocabulary.noun()}"
-        fields[name] = _numeric(vocabulary.value()) if vocabulary.chance(0.6) else vocabulary.amount()
-    asked = vocabulary.some_of(list(fields), vocabulary.integer(1, len(fields)))
-    answer = json.dumps({name: fields[name] for name in asked}, ensure_ascii=False)
-    question = _question(vocabulary, {name: fields[name] for name in asked})
+    fields = _fields(vocabulary)
+    question, answer, asked = _request(vocabulary, fields)
     text = _text(vocabulary, fields)
     content = f"{text}\n\n{question}" if vocabulary.chance(0.6) else f"{question}\n\n{text}"
     return Sample(
@@ -25,6 +20,31 @@ def json_fields(vocabulary: Vocabulary) -> Sample:
         messages=(user(content), assistant(answer)),
         contains=tuple(str(fields[name]) for name in asked),
     )
+
+
+def json_conversation(vocabulary: Vocabulary) -> Sample:
+    """One text, asked for different fields again and again."""
+    fields = _fields(vocabulary)
+    turns: list[Turn] = []
+    for place in range(vocabulary.integer(2, 4)):
+        question, answer, _ = _request(vocabulary, fields)
+        turns += [user(question if place else f"{_text(vocabulary, fields)}\n\n{question}"), assistant(answer)]
+    return Sample(skill="json_conversation", messages=tuple(turns))
+
+
+def _fields(vocabulary: Vocabulary) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    while len(fields) < vocabulary.integer(2, 6):
+        name = vocabulary.noun() if vocabulary.chance(0.6) else f"{vocabulary.adjective()}_{vocabulary.noun()}"
+        fields[name] = _numeric(vocabulary.value()) if vocabulary.chance(0.6) else vocabulary.amount()
+    return fields
+
+
+def _request(vocabulary: Vocabulary, fields: dict[str, Any]) -> tuple[str, str, list[str]]:
+    """A question for some of the fields, the answer, and the names that are asked for."""
+    asked = vocabulary.some_of(list(fields), vocabulary.integer(1, len(fields)))
+    answer = json.dumps({name: fields[name] for name in asked}, ensure_ascii=False)
+    return _question(vocabulary, {name: fields[name] for name in asked}), answer, asked
 
 
 def _numeric(value: str) -> str | int | float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..sample import Sample, Turn, assistant, calls, system, tool_result, user
+from ..sample import Sample, Tool, Turn, assistant, calls, system, tool_result, user
 from ..vocabulary import Vocabulary
 from ..words import COMMON
 from .statements import ABOUT, ACTIONS, AROUND, CHANGES, FACTS, FINDINGS
@@ -34,13 +34,42 @@ def five_passages(vocabulary: Vocabulary) -> Sample:
 
 
 def quoted_sentence(vocabulary: Vocabulary) -> Sample:
-    """A real sentence, asked for by two or three of its rarer words."""
-    question = None
-    while question is None:
+    """A real sentence, asked for by some of its words."""
+    while True:
         sentence = vocabulary.sentence()
-        question = _question_about(vocabulary, sentence)
-    passages = _passages(vocabulary, hidden=sentence)
-    return _asked("quoted_sentence", vocabulary, passages, question, sentence, contains=(sentence,))
+        passages = _sentences_of_passages(vocabulary)
+        others = [one for passage in passages for one in passage]
+        question = _question_about(vocabulary, sentence, others)
+        if question is not None and sentence not in others:
+            break
+    _insert(vocabulary, vocabulary.one_of(passages), sentence)
+    return _asked(
+        "quoted_sentence", vocabulary, list(map(" ".join, passages)), question, sentence, contains=(sentence,)
+    )
+
+
+def passage_questions(vocabulary: Vocabulary) -> Sample:
+    """The same passages asked several times: for facts, for real sentences, and for what they do not tell."""
+    asked: list[tuple[str, str]] = []
+    passages = _sentences_of_passages(vocabulary)
+    for place in range(vocabulary.integer(2, 5)):
+        sentence, question, _ = _fact(vocabulary, finding=0 if place else 0.2)
+        _insert(vocabulary, vocabulary.one_of(passages), sentence)
+        asked.append((question, sentence))
+    everything = [sentence for passage in passages for sentence in passage]
+    for sentence in vocabulary.some_of(everything, min(len(everything), vocabulary.integer(0, 3))):
+        about = _question_about(vocabulary, sentence, [one for one in everything if one != sentence])
+        if about is not None:
+            asked.append((about, sentence))
+    asked += [(_fact(vocabulary)[1], NOT_FOUND) for _ in range(vocabulary.integer(0, 2))]
+    vocabulary.random.shuffle(asked)
+    (question, answer), *further = dict(asked).items()
+    turns = _asked_in_one_turn(vocabulary, list(map(" ".join, passages)), question)
+    turns.append(assistant(answer))
+    opening = vocabulary.one_of(("", "", "Question: "))
+    for question, answer in further:
+        turns += [user(opening + question), assistant(answer)]
+    return Sample(skill="passage_questions", messages=tuple(turns))
 
 
 def not_in_documents(vocabulary: Vocabulary) -> Sample:
@@ -86,47 +115,67 @@ def _fact(vocabulary: Vocabulary, *, finding: float = 0.2) -> tuple[str, str, st
     return sentence, vocabulary.one_of(questions).format(**filling), str(filling[key])
 
 
-def _question_about(vocabulary: Vocabulary, sentence: str) -> str | None:
-    """Some of the sentence's words inside a question; None when it has too few that tell it from others."""
+def _question_about(vocabulary: Vocabulary, sentence: str, others: list[str]) -> str | None:
+    """Some of the sentence's words inside a question; None when they do not tell it from the other sentences."""
     words = sentence.rstrip(".").replace(",", "").split()
     rare = list(dict.fromkeys(word for word in re.findall(r"[a-z]{5,}", sentence) if word not in COMMON))
     if len(rare) < 3 or len(words) < 7:
         return None
     form = vocabulary.random.random()
-    if form < 0.4:
+    if form < 0.35:
         chosen = sorted(vocabulary.some_of(rare, vocabulary.integer(1, 3)), key=sentence.index)
         keywords = ", ".join(chosen[:-1]) + " and " + chosen[-1] if len(chosen) > 1 else chosen[0]
-        return vocabulary.one_of(ABOUT).format(k=keywords)
-    start = vocabulary.integer(1, len(words) - 5)
-    span = " ".join(words[start : start + vocabulary.integer(3, 6)])
-    if not any(word in span for word in rare):
+        question = vocabulary.one_of(ABOUT).format(k=keywords)
+    else:
+        start = vocabulary.integer(0 if form > 0.7 else 1, len(words) - 5)
+        span = words[start : start + vocabulary.integer(3, 6 if form < 0.7 else 10)]
+        if form > 0.7:  # as people ask: in the sentence's order, but not all of its words
+            span = [word for word in span if word in rare or vocabulary.chance(0.6)]
+        chosen = [word for word in span if word in rare]
+        question = vocabulary.one_of(ABOUT if form < 0.5 else AROUND).format(k=" ".join(span))
+    if not any(all(word not in other for other in others) for word in chosen):
         return None
-    return vocabulary.one_of(ABOUT if form < 0.7 else AROUND).format(k=span)
+    return question
 
 
 def _passages(vocabulary: Vocabulary, *, hidden: str | None, count: int = 0) -> list[str]:
     """`count` passages, or one to five; `hidden` stands in one of them, at a random place."""
+    passages = _sentences_of_passages(vocabulary, count)
+    if hidden is not None:
+        passages = [[one for one in sentences if one != hidden] for sentences in passages]
+        _insert(vocabulary, vocabulary.one_of(passages), hidden)
+    return [" ".join(sentences) for sentences in passages]
+
+
+def _sentences_of_passages(vocabulary: Vocabulary, count: int = 0) -> list[list[str]]:
     passages = []
     for _ in range(count or vocabulary.one_of((1, 1, 1, 2, 2, 3, 5))):
-        sentences = [one for one in vocabulary.paragraph(vocabulary.one_of((1, 1, 2, 2, 3, 6))) if one != hidden]
+        sentences = vocabulary.paragraph(vocabulary.one_of((1, 1, 2, 2, 3, 6)))
         for _ in range(vocabulary.one_of((0, 1, 2))):
-            sentences.insert(vocabulary.integer(0, len(sentences)), _fact(vocabulary, finding=0)[0])
+            _insert(vocabulary, sentences, _fact(vocabulary, finding=0)[0])
         passages.append(sentences)
-    if hidden is not None:
-        place = vocabulary.one_of(passages)
-        place.insert(vocabulary.integer(0, len(place)), hidden)
-    return [" ".join(sentences) for sentences in passages]
+    return passages
+
+
+def _insert(vocabulary: Vocabulary, sentences: list[str], sentence: str) -> None:
+    sentences.insert(vocabulary.integer(0, len(sentences)), sentence)
 
 
 def _asked(
     skill: str, vocabulary: Vocabulary, passages: list[str], question: str, answer: str, contains: tuple[str, ...] = ()
 ) -> Sample:
     """The passages where applications put them: before the question, in the system message, or in a tool's result."""
-    tools: tuple[dict[str, object], ...] = ()
-    form = vocabulary.random.random()
+    if vocabulary.chance(0.8):
+        turns = (*_asked_in_one_turn(vocabulary, passages, question), assistant(answer))
+        return Sample(skill=skill, messages=turns, contains=contains)
+    searched, tool = _searched(vocabulary, passages, question)
+    return Sample(skill=skill, messages=(*searched, assistant(answer)), tools=(tool,), contains=contains)
+
+
+def _asked_in_one_turn(vocabulary: Vocabulary, passages: list[str], question: str) -> list[Turn]:
+    """The passages before the question, or in the system message."""
     listed = _listed(vocabulary, passages)
-    turns: list[Turn]
-    if form < 0.6:
+    if vocabulary.chance(0.75):
         head = vocabulary.one_of(
             (
                 "Context:\n",
@@ -143,29 +192,32 @@ def _asked(
         tail = vocabulary.one_of(("\n\nQuestion: ", "\n\nQuestion: ", "\n\n", "\n\nUser question: "))
         if head.startswith("<"):
             tail = "\n</" + head[1:].rstrip() + tail
-        turns = [*_maybe_system(vocabulary), user(f"{head}{listed}{tail}{question}")]
-    elif form < 0.8:
-        head = vocabulary.one_of(
-            (
-                "Answer from these passages.\n\n",
-                "You answer questions about documents.\n\nContext:\n",
-                "Use the context.\n\nContext:\n\n",
-            )
+        return [*_maybe_system(vocabulary), user(f"{head}{listed}{tail}{question}")]
+    head = vocabulary.one_of(
+        (
+            "Answer from these passages.\n\n",
+            "You answer questions about documents.\n\nContext:\n",
+            "Use the context.\n\nContext:\n\n",
         )
-        turns = [system(head + listed), user(question)]
-    else:
-        name = vocabulary.one_of(("search_knowledge", "knowledge_search", "search_documents"))
-        description = vocabulary.one_of(
-            (
-                "Search the knowledge base for relevant information.",
-                "Search the documents",
-                "Find passages in the documents.",
-            )
+    )
+    return [system(head + listed), user(question)]
+
+
+def _searched(vocabulary: Vocabulary, passages: list[str], question: str) -> tuple[list[Turn], Tool]:
+    """The passages as the result of a search tool that is called with the question."""
+    name = vocabulary.one_of(("search_knowledge", "knowledge_search", "search_documents"))
+    description = vocabulary.one_of(
+        (
+            "Search the knowledge base for relevant information.",
+            "Search the documents",
+            "Find passages in the documents.",
         )
-        schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
-        tools = ({"type": "function", "function": {"name": name, "description": description, "parameters": schema}},)
-        turns = [*_maybe_system(vocabulary), user(question), calls((name, {"query": question})), tool_result(listed)]
-    return Sample(skill=skill, messages=(*turns, assistant(answer)), tools=tools, contains=contains)
+    )
+    schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+    tool: Tool = {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+    listed = _listed(vocabulary, passages)
+    turns = [*_maybe_system(vocabulary), user(question), calls((name, {"query": question})), tool_result(listed)]
+    return turns, tool
 
 
 def _maybe_system(vocabulary: Vocabulary) -> list[Turn]:

@@ -26,6 +26,16 @@ def tool_call(vocabulary: Vocabulary) -> Sample:
 def two_calls(vocabulary: Vocabulary) -> Sample:
     """Two calls in one turn: of one function for two subjects, or of two functions."""
     offered = functions(vocabulary, vocabulary.one_of((1, 2, 2, 3, 5)))
+    text, *asked = _two_requests(offered, vocabulary)
+    turns = [*opening(vocabulary), user(text), calls(*((one.name, arguments) for one, arguments, _ in asked))]
+    return Sample(skill="two_calls", messages=tuple(turns), tools=_tools(offered, vocabulary))
+
+
+_Asked = tuple[Function, dict[str, Any], str]  # a function, its arguments, and what they are about
+
+
+def _two_requests(offered: list[Function], vocabulary: Vocabulary) -> tuple[str, _Asked, _Asked]:
+    """A user's words that amount to two calls, and both of them."""
     first = vocabulary.one_of(offered)
     second = vocabulary.one_of(offered) if vocabulary.chance(0.6) else first
     text, arguments, about = first.request(vocabulary)
@@ -37,17 +47,12 @@ def two_calls(vocabulary: Vocabulary) -> Sample:
             keys = f"{about} and {second_about if vocabulary.chance(0.5) else short}"
             text, joint, second_text = f"What is the {first.attribute} of {keys}?", "", ""
     else:
-        second_text, second_arguments, _ = second.request(vocabulary)
+        second_text, second_arguments, second_about = second.request(vocabulary)
     if joint.startswith(". "):
         text = text.rstrip(".?")
     elif joint:
         text, second_text = text.rstrip(".?"), second_text[0].lower() + second_text[1:]
-    turns = [
-        *opening(vocabulary),
-        user(text + joint + second_text),
-        calls((first.name, arguments), (second.name, second_arguments)),
-    ]
-    return Sample(skill="two_calls", messages=tuple(turns), tools=_tools(offered, vocabulary))
+    return text + joint + second_text, (first, arguments, about), (second, second_arguments, second_about)
 
 
 def tool_answer(vocabulary: Vocabulary) -> Sample:
@@ -61,6 +66,31 @@ def tool_answer(vocabulary: Vocabulary) -> Sample:
         turns += exchange(vocabulary)
         value = turns[-1]["content"]
     return Sample(skill="tool_answer", messages=tuple(turns), tools=_tools(offered, vocabulary), contains=(value,))
+
+
+def tool_conversation(vocabulary: Vocabulary) -> Sample:
+    """Several requests with the same functions, each called and answered: much to learn from one list of functions."""
+    offered = functions(vocabulary, vocabulary.one_of((1, 2, 2, 3, 3, 4, 5, 6)))
+    turns = opening(vocabulary)
+    for _ in range(vocabulary.integer(2, 6)):
+        kind = vocabulary.random.random()
+        if kind < 0.12:
+            turns += exchange(vocabulary)
+            continue
+        if kind < 0.4:
+            text, *asked = _two_requests(offered, vocabulary)
+        else:
+            wanted = vocabulary.one_of(offered)
+            text, arguments, about = wanted.request(vocabulary)
+            asked = [(wanted, arguments, about)]
+        outcomes = [_outcome(one, about, arguments, vocabulary) for one, arguments, about in asked]
+        turns += [
+            user(text),
+            calls(*((one.name, arguments) for one, arguments, _ in asked)),
+            *(tool_result(result) for result, _, _ in outcomes),
+            assistant(" ".join(answer for _, answer, _ in outcomes)),
+        ]
+    return Sample(skill="tool_conversation", messages=tuple(turns), tools=_tools(offered, vocabulary))
 
 
 def no_call(vocabulary: Vocabulary) -> Sample:
