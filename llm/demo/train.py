@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--from", type=Path, dest="start", help="a Hugging Face folder to go on from; one run is left out"
     )
+    parser.add_argument("--runs", type=int, choices=(1, 2), default=2, help="end after the first run or the second")
     parser.add_argument("--steps", type=int, help="steps of the last run, in place of the recipe's")
     parser.add_argument("--tokens-per-batch", type=int, help="tokens of a batch, in place of the recipe's")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves the choice to PyTorch")
@@ -37,6 +38,8 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, help="where the finished model is written")
     options = parser.parse_args()
+    if options.start is not None and options.runs == 1:
+        parser.error("--from goes on with the second run, so there is nothing to do with --runs 1")
     if options.size == "large" and options.output is None:
         parser.error("a large model does not belong among the shipped weights: name a folder with --output")
     if options.threads:
@@ -44,27 +47,30 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     recipes = _recipes(options)
     weights = None
-    if options.start is not None:
+    if options.start is None:
+        tokenizer = _tokenizer(options.work / "tokenizer.json", options.seed)
+    else:
         tokenizer = Tokenizer.from_file(str(options.start / "tokenizer.json"))
         weights = {name: tensor.float() for name, tensor in load_file(options.start / "model.safetensors").items()}
-        recipes = recipes[1:]
-    else:
-        tokenizer = _tokenizer(options.work / "tokenizer.json", options.seed)
-    for number, recipe in enumerate(recipes, start=3 - len(recipes)):
-        checkpoint = options.work / f"{options.size}-run-{number}.pt"
-        network = train(recipe, tokenizer, checkpoint=checkpoint, start=weights)
+        del recipes[1]
+    for run, recipe in recipes.items():
+        network = train(recipe, tokenizer, checkpoint=options.work / f"{options.size}-run-{run}.pt", start=weights)
         weights = network.state_dict()
     export(network, tokenizer, options.output or WEIGHTS_PATH)
 
 
-def _recipes(options: argparse.Namespace) -> list[Recipe]:
-    """Both runs, with what the command line changes."""
+def _recipes(options: argparse.Namespace) -> dict[int, Recipe]:
+    """The runs by their number, with what the command line changes."""
     network = LARGE if options.size == "large" else NetworkConfig()
-    recipes = [dataclasses.replace(recipe, seed=options.seed, network=network) for recipe in (FIRST_RUN, SECOND_RUN)]
+    recipes = {
+        run: dataclasses.replace(recipe, seed=options.seed, network=network)
+        for run, recipe in enumerate((FIRST_RUN, SECOND_RUN)[: options.runs], start=1)
+    }
     if options.steps is not None:
-        recipes[-1] = dataclasses.replace(recipes[-1], steps=options.steps)
+        recipes[options.runs] = dataclasses.replace(recipes[options.runs], steps=options.steps)
     if options.tokens_per_batch is not None:
-        recipes = [dataclasses.replace(recipe, tokens_per_batch=options.tokens_per_batch) for recipe in recipes]
+        for run, recipe in recipes.items():
+            recipes[run] = dataclasses.replace(recipe, tokens_per_batch=options.tokens_per_batch)
     return recipes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from llm.demo.evaluation import FIGURES, FIXED, called, expected_calls, samples_
 from llm.demo.generator import evaluation_samples, training_sample
 from llm.demo.sample import Sample
 from llm.demo.skills import MIXTURE, SKILLS
+from llm.demo.skills.passages import NOT_FOUND
 
 DRAWN = {"tool_call", "two_calls", "tool_answer", "quoted_fact", "json_fields"}
 
@@ -78,6 +80,45 @@ def test_the_value_that_answers_stands_in_the_passages() -> None:
         assert sample.answer["content"] in _prompt_text(sample)
     for sample in evaluation_samples(8, "not_in_documents", 40):
         assert sample.answer["content"] not in _prompt_text(sample)
+
+
+def test_every_answer_about_the_same_passages_is_in_them_or_says_that_none_is() -> None:
+    """Samples that ask several times quote each time what stands in the passages, and ask nothing twice."""
+    asked_again = 0
+    for sample in evaluation_samples(8, "passage_questions", 60):
+        given = sample.messages[0]["content"]
+        if sample.messages[1]["role"] == "user":
+            given += sample.messages[1]["content"]
+        answers = [turn["content"] for turn in sample.messages if turn["role"] == "assistant"]
+        assert all((answer in given) != (answer == NOT_FOUND) for answer in answers)
+        questions = [turn["content"] for turn in sample.messages if turn["role"] == "user"]
+        assert len(set(questions)) == len(questions)
+        asked_again += len(answers) > 1
+    assert asked_again > 50
+
+
+def test_every_call_of_a_longer_conversation_keeps_to_its_schema_and_is_answered() -> None:
+    """Each call names an offered function with its required arguments, and as many results follow as calls."""
+    for sample in evaluation_samples(8, "tool_conversation", 60):
+        offered = {tool["function"]["name"]: tool["function"]["parameters"] for tool in sample.tools}
+        for place, turn in enumerate(sample.messages):
+            functions = [call["function"] for call in turn.get("tool_calls", ())]
+            for function in functions:
+                schema, arguments = offered[function["name"]], set(function["arguments"])
+                assert set(schema.get("required", ())) <= arguments <= set(schema["properties"])
+            roles = [later["role"] for later in sample.messages[place + 1 : place + len(functions) + 2]]
+            if functions:
+                assert roles == ["tool"] * len(functions) + ["assistant"]
+
+
+def test_a_quoted_sentence_is_asked_for_by_words_that_no_other_sentence_has() -> None:
+    """A question about a sentence of the documentation has one answer among the passages."""
+    for sample in evaluation_samples(8, "quoted_sentence", 60):
+        asked = set(re.findall(r"[a-z]{5,}", sample.prompt[-1]["content"].rpartition("\n")[2]))
+        answer = sample.answer["content"]
+        rest = _prompt_text(sample).replace(answer, "", 1)
+        assert sample.prompt[-1]["role"] == "tool" or any(word in answer for word in asked)
+        assert rest.count(answer) == 0
 
 
 def test_every_skill_is_trained() -> None:
