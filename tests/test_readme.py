@@ -10,9 +10,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import docx
 import pytest
+from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.platypus import Paragraph, SimpleDocTemplate
 
 from llm import LLMConfig, ModelPool, create_runner
+from llm.knowledge import ChromaKnowledgeConfig, ChromaKnowledgeStore
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -45,7 +49,11 @@ def run_block(source: str, names: dict[str, Any]) -> str:
     printed = io.StringIO()
 
     async def work() -> None:
-        async with ModelPool() as pool:
+        async with ModelPool() as pool, contextlib.AsyncExitStack() as ends:
+            if re.search(r"\bknowledge_store\b", source) and "ChromaKnowledgeStore(" not in source:
+                store = ChromaKnowledgeStore(ChromaKnowledgeConfig(persist_directory="readme_db"))
+                ends.callback(store.close)
+                names["knowledge_store"] = store
             config = LLMConfig(model_name="demo", temperature=0.0)
             async with pool.acquire_context(config) as handle:
                 names.update(
@@ -53,7 +61,7 @@ def run_block(source: str, names: dict[str, Any]) -> str:
                     config=config,
                     config1=config,
                     config2=config.replace(temperature=1.0),
-                    runner=create_runner(handle),
+                    runner=create_runner(handle, names.get("knowledge_store")),
                     create_runner=create_runner,
                 )
                 result = eval(code, names)
@@ -68,13 +76,34 @@ def run_block(source: str, names: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
+def write_documents() -> None:
+    """The files that the README names, in the current folder."""
+    write_pdf("confidential_report.pdf", "Findings", "A key finding is that the harbour of Oslo is too slow.",
+              "Advice", "We recommend to sell the golden bridge. The committee met twice.")  # fmt: skip
+    write_pdf("contract.pdf", "Contract", "Under the terms, Ada Lovelace must repair the tower.")
+    document = docx.Document()
+    document.add_heading("Policy", 1)
+    document.add_paragraph("Every letter is kept for 30 days.")
+    document.save("policy.docx")
+    Path("memo.txt").write_text("The price of the lamp in Bergen is 40 euro.\n")
+
+
+def write_pdf(filename: str, *texts: str) -> None:
+    """A heading and a paragraph, in turn."""
+    styles = getSampleStyleSheet()
+    parts = [Paragraph(text, styles["BodyText" if place % 2 else "Heading1"]) for place, text in enumerate(texts)]
+    SimpleDocTemplate(filename, invariant=1).build(parts)
+
+
 EXPECTED = {
     "Basic usage": "programming language",
     "Streaming generation": "Latency: ",
+    "Secure document ingestion with RAG": "We recommend to sell the golden bridge.",
     "Native function calling": "Tool: get_customer_data, Args: {'customer_id': ",
     "Tools that are called for you": " steps",
     "Structured answers": "name=",
     "Model pool for production deployments": "",
+    "Session-based document scope": "",
 }
 
 
@@ -84,9 +113,19 @@ def test_every_block_is_known() -> None:
 
 
 @pytest.mark.parametrize(("heading", "source"), BLOCKS, ids=[heading for heading, _ in BLOCKS])
-def test_a_block_runs_as_written(heading: str, source: str) -> None:
+def test_a_block_runs_as_written(heading: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And prints what the README leads one to expect."""
-    assert EXPECTED[heading] in run_block(source, {"__name__": "readme"})
+    monkeypatch.chdir(tmp_path)
+    write_documents()
+    names: dict[str, Any] = {"__name__": "readme"}
+    assert EXPECTED[heading] in run_block(source, names)
+    if heading.startswith("Secure"):
+        assert names["search_result"].metadata["results"][0]["filename"] == "confidential_report.pdf"
+        names["knowledge_store"].close()
+    if heading.startswith("Session"):
+        results = names["result"].metadata["results"]
+        assert results[0]["text"].endswith("Under the terms, Ada Lovelace must repair the tower.")
+        assert {found["filename"] for found in results} == {"contract.pdf", "policy.docx", "memo.txt"}
 
 
 def test_the_configuration_shown_is_the_one_shipped() -> None:
