@@ -92,5 +92,9 @@ def check(data: bytes, file_type: FileType, limits: DocumentLimits, *, filename:
         from .pdf_check import check_pdf
 
         check_pdf(data, limits, filename=filename)
+    elif file_type == "image":
+        from .image_check import check_image
+
+        check_image(data, limits, filename=filename)
     elif file_type in ("html", "md"):
         check_nesting(data, filename=filename)

@@ -101,7 +101,7 @@ def _pieces(document: DoclingDocument, node: NodeItem, place: _Place) -> Iterato
                 return
         elif node.content_layer == ContentLayer.FURNITURE:
             return
-        yield _text(node, place)
+        yield from _by_pages(node, _text(node, place))
     for child in _children(document, node):
         yield from _pieces(document, child, place)
 
@@ -194,6 +194,21 @@ def _slide_title(document: DoclingDocument, slide: NodeItem) -> str | None:
         if isinstance(child, TitleItem) and child.text.strip():
             return " ".join(child.text.split())
     return None
+
+
+def _by_pages(node: TextItem, piece: Piece) -> Iterator[Piece]:
+    """Docling joins a paragraph that goes on over the page; a piece has one page, so it is cut there again."""
+    spans = [(place.page_no, *place.charspan) for place in node.prov]
+    if len({page for page, _, _ in spans}) < 2 or piece.text != node.text or piece.part is not None:
+        yield piece
+        return
+    begins = [(page, start) for page, start, _ in spans]
+    if begins[0][1] != 0 or begins != sorted(begins, key=lambda begin: begin[1]):
+        yield piece
+        return
+    ends = [start for _, start in begins[1:]] + [len(piece.text)]
+    for (page, start), end in zip(begins, ends, strict=True):
+        yield replace(piece, text=piece.text[start:end], page=page)
 
 
 def _at(node: NodeItem, place: _Place) -> _Place:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .page_lines import Line, PageStyle, Row, rows_of
+from .page_tables import Grid, tables_of
 
-BlockKind = Literal["heading", "paragraph", "list_item", "header", "footer"]
+BlockKind = Literal["heading", "paragraph", "list_item", "table", "header", "footer"]
 
 MOST_LINES = 20_000  # on a page; with more, each line is a block by itself
 MARGIN = 0.08  # of the page's height, where headers and footers stand
+NUMBER_MARGIN = 0.16  # where page numbers stand
 _LARGER = 1.15  # times the usual height, in the usual font
 _LARGER_IN_OTHER_FONT = 1.06
 _LONGEST_HEADING = 200  # characters
@@ -24,6 +26,7 @@ _LONGEST_HEADING = 200  # characters
 _BULLET = re.compile(r"[•◦▪▫●○■□‣⁃∙·–—*∞\uf0b7\uf0a7-]\s+\S|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)]\s+\S")
 _SYMBOL = re.compile(r"[•◦▪▫●○■□‣⁃∙·–—*∞\uf0b7\uf0a7-]\s+\S")
 _SECTION = re.compile(r"(?:\d{1,2}(?:\.\d{1,3}){1,4}\.?|[A-Z]\.\d{1,2}|§+\s?\d+)\s+\S")
+_PAGE_NUMBER = re.compile(r"[-–—\s]*(?:\d{1,4}|[ivxl]{1,6})[-–—\s]*")
 _CAPTION = re.compile(r"(?:Fig(?:ure|\.)|Table|Tab\.|Abbildung|Abb\.|Tabelle|Listing|Chart)\s*\d", re.IGNORECASE)
 _LETTER = re.compile(r"[^\W\d_]")
 _SENTENCE_END = (".", "!", "?", "。", "！", "？", ":", "؟")
@@ -35,6 +38,7 @@ class Block:
 
     Attributes:
         lines: the numbers of its lines, in the order in which they are read.
+        grid: of a table, the numbers of the lines in each cell, by rows.
     """
 
     kind: BlockKind
@@ -43,6 +47,7 @@ class Block:
     top: float
     right: float
     bottom: float
+    grid: Grid = ()
 
 
 @dataclass
@@ -73,10 +78,13 @@ def blocks_of(lines: Sequence[Line], *, page_height: float) -> list[Block]:
         ]
     rows = rows_of(lines)
     style = PageStyle.of(rows)
-    groups = _paragraphs(rows, style)
-    return _with_margins(
-        [_block(group, _kind(group, groups, style)) for group in groups], page_height=page_height, style=style
-    )
+    tables = tables_of(rows)
+    in_tables = {row for table in tables for row in table.rows}
+    groups = _paragraphs([row for row in rows if row not in in_tables], style)
+    blocks = [_block(group.rows, _kind(group, groups, style)) for group in groups]
+    blocks += [replace(_block(table.rows, "table"), grid=table.grid) for table in tables]
+    blocks.sort(key=lambda block: (block.top, block.left))
+    return _with_margins(blocks, lines, page_height=page_height, style=style)
 
 
 def _paragraphs(rows: Sequence[Row], style: PageStyle) -> list[_Growing]:
@@ -165,33 +173,34 @@ def _in_table(group: _Growing, groups: Sequence[_Growing]) -> bool:
     )
 
 
-def _with_margins(blocks: list[Block], *, page_height: float, style: PageStyle) -> list[Block]:
+def _with_margins(blocks: list[Block], lines: Sequence[Line], *, page_height: float, style: PageStyle) -> list[Block]:
     """Short texts by themselves at the very top or bottom become headers and footers."""
     if len(blocks) < 2:
         return blocks
     result = []
     for block in blocks:
         kind = block.kind
-        if block.bottom - block.top < 3 * style.height and kind != "list_item":
+        if block.bottom - block.top < 3 * style.height and kind in ("heading", "paragraph"):
             others = [other for other in blocks if other is not block]
-            if block.bottom < MARGIN * page_height and not any(
+            margin = NUMBER_MARGIN if _PAGE_NUMBER.fullmatch(lines[block.lines[0]].text.strip()) else MARGIN
+            if block.bottom < margin * page_height and not any(
                 other.bottom > block.bottom and other.top < block.bottom + style.height for other in others
             ):
                 kind = "header"
-            elif block.top > (1 - MARGIN) * page_height and not any(
+            elif block.top > (1 - margin) * page_height and not any(
                 other.top < block.top and other.bottom > block.top - style.height for other in others
             ):
                 kind = "footer"
-        result.append(Block(kind, block.lines, block.left, block.top, block.right, block.bottom))
+        result.append(replace(block, kind=kind))
     return result
 
 
-def _block(group: _Growing, kind: BlockKind) -> Block:
+def _block(rows: Sequence[Row], kind: BlockKind) -> Block:
     return Block(
         kind=kind,
-        lines=tuple(number for row in group.rows for number in row.lines),
-        left=min(row.left for row in group.rows),
-        top=min(row.top for row in group.rows),
-        right=max(row.right for row in group.rows),
-        bottom=max(row.bottom for row in group.rows),
+        lines=tuple(number for row in rows for number in row.lines),
+        left=min(row.left for row in rows),
+        top=min(row.top for row in rows),
+        right=max(row.right for row in rows),
+        bottom=max(row.bottom for row in rows),
     )

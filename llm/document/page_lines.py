@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SAME_ROW = 0.5  # of the smaller height that has to overlap
+MARKS = frozenset("•◦▪▫●○■□‣⁃∙·–—-*∞\uf0b7\uf0a7")
+MARK_GAP = 4.0  # heights between the mark of a list item and its text
 WORD_GAP = 1.2  # heights; a wider gap separates columns or cells
 
 
@@ -140,7 +142,9 @@ def _continues(one: Line, other: Line) -> bool:
     shared = min(one.bottom, other.bottom) - max(one.top, other.top)
     smaller, larger = sorted((one.height, other.height))
     gap = max(one.left, other.left) - min(one.right, other.right)
-    return shared > SAME_ROW * smaller and -2 * larger < gap < WORD_GAP * smaller
+    first = one if one.left <= other.left else other
+    widest = MARK_GAP if first.text.strip() in MARKS else WORD_GAP
+    return shared > SAME_ROW * smaller and -2 * larger < gap < widest * smaller
 
 
 def _row(lines: Sequence[Line], members: list[int]) -> Row:

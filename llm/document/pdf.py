@@ -1,48 +1,117 @@
-"""PDF files by Docling's parser: the lines of text on each page."""
+"""PDF files and images by Docling's PDF pipeline, and a report of what of them could not be read."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from io import BytesIO
 
+import pypdfium2  # type: ignore[import-untyped]
 from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
-from docling.document_converter import DocumentConverter, PdfFormatOption
+from docling.datamodel.document import ConversionResult
+from docling.document_converter import DocumentConverter, ImageFormatOption, PdfFormatOption
 
 from ..exceptions import DocumentDamagedError
 from .conversion import ConversionOptions
 from .docling_pieces import docling_pieces
 from .file_type import FileType
 from .limits import DocumentLimits
-from .pdf_pipeline import GeometricPdfPipeline, pipeline_options
+from .ocr import find_engine
+from .pdf_pipeline import GeometricLayoutOptions, GeometricPdfPipeline, pipeline_options
 from .pieces import Conversion
+
+_PART_OF_TIME = 0.9  # after which what is there is returned; the rest of the time is for putting it together
+_MOST_BLANK = 200  # pages without text that are looked at
+_WITHOUT_ENGINE = (
+    "They may be pictures of text; to read those, install an OCR engine (pip install 'practorflow[ocr]', or tesseract)."
+)
 
 
 class PdfConverter:
     """Converts one document after the other."""
 
     def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
-        self._limits = limits
         self._options = options
-        # A little before the process is ended, so that what is there by then can be returned as a part.
-        pipeline = pipeline_options(timeout=0.9 * limits.timeout)
+        layout = GeometricLayoutOptions.model_validate(
+            {"ocr": options.ocr, "ocr_languages": options.ocr_languages, "max_pixels": limits.max_image_pixels}
+        )
+        pipeline = pipeline_options(layout, timeout=_PART_OF_TIME * limits.timeout)
         self._converter = DocumentConverter(
-            allowed_formats=[InputFormat.PDF],
+            allowed_formats=[InputFormat.PDF, InputFormat.IMAGE],
             format_options={
-                InputFormat.PDF: PdfFormatOption(pipeline_cls=GeometricPdfPipeline, pipeline_options=pipeline)
+                InputFormat.PDF: PdfFormatOption(pipeline_cls=GeometricPdfPipeline, pipeline_options=pipeline),
+                InputFormat.IMAGE: ImageFormatOption(pipeline_cls=GeometricPdfPipeline, pipeline_options=pipeline),
             },
         )
 
     def convert(self, data: bytes, file_type: FileType, *, filename: str) -> Conversion:
-        """Read a PDF file."""
-        stream = DocumentStream(name=f"document.{file_type}", stream=BytesIO(data))
-        result = self._converter.convert(stream, raises_on_error=False)
+        """Read a PDF file or an image.
+
+        Raises:
+            DocumentDamagedError: not a page of it could be read.
+        """
+        name = "document.pdf" if file_type == "pdf" else f"document.{_extension(data)}"
+        result = self._converter.convert(DocumentStream(name=name, stream=BytesIO(data)), raises_on_error=False)
         if result.status not in (ConversionStatus.SUCCESS, ConversionStatus.PARTIAL_SUCCESS):
             raise DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)
-        pages = result.input.page_count
         pieces = tuple(docling_pieces(result.document))
-        silent = sorted(set(range(1, pages + 1)) - {piece.page for piece in pieces if piece.text.strip()})
+        pages = result.input.page_count
+        read = {page.page_no for page in result.pages}
+        missing = set(range(1, pages + 1)) - read
+        silent = read - {piece.page for piece in pieces if piece.text.strip()}
+        if file_type == "pdf":
+            silent -= _blank_pages(data, silent)
         return Conversion(
             pieces=pieces,
             page_count=pages,
-            complete=not silent and result.status == ConversionStatus.SUCCESS,
-            warnings=(f"Pages without text: {', '.join(map(str, silent))}.",) if silent else (),
+            complete=not missing and not silent,
+            warnings=tuple(self._warnings(result, missing, silent)),
         )
+
+    def _warnings(self, result: ConversionResult, missing: Collection[int], silent: Collection[int]) -> Iterable[str]:
+        if missing:
+            yield f"Not read, because they are damaged or the time was over: {_pages(missing)}."
+        if silent:
+            engine = find_engine(self._options.ocr_languages) if self._options.ocr else None
+            yield f"No text was found on {_pages(silent)}." + ("" if engine is not None else f" {_WITHOUT_ENGINE}")
+        read_off = {page.page_no for page in result.pages if any(cell.from_ocr for cell in page.cells)}
+        if read_off:
+            yield f"Read off pictures, so with mistakes perhaps: {_pages(read_off)}."
+
+
+def _pages(numbers: Collection[int]) -> str:
+    """Such as `pages 1, 3-5`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    return f"page{'s' if len(numbers) > 1 else ''} {shown}"
+
+
+def _blank_pages(data: bytes, candidates: Collection[int]) -> set[int]:
+    """Those of the pages on which there is nothing to see."""
+    if not candidates:
+        return set()
+    blank = set()
+    document = pypdfium2.PdfDocument(data)
+    try:
+        for number in sorted(candidates)[:_MOST_BLANK]:
+            page = document[number - 1]
+            width, height = page.get_size()
+            picture = page.render(scale=min(0.5, 1000 / max(width, height, 1))).to_pil().convert("L")
+            darkest, lightest = picture.getextrema()
+            if darkest == lightest:
+                blank.add(number)
+    finally:
+        document.close()
+    return blank
+
+
+def _extension(data: bytes) -> str:
+    """By which Docling knows what kind of image it gets."""
+    for beginning, extension in ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"BM", "bmp"), (b"RIFF", "webp")):
+        if data.startswith(beginning):
+            return extension
+    return "png" if data.startswith(b"GIF8") else "tiff"

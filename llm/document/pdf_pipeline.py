@@ -8,10 +8,11 @@ composes its pipeline inside, so Docling's version is pinned and a test holds wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import ClassVar, Literal
 
-from docling.datamodel.base_models import Cluster, LayoutPrediction, Page
+from docling.datamodel.base_models import Cluster, LayoutPrediction, Page, Table, TableStructurePrediction
 from docling.datamodel.document import ConversionResult
 from docling.datamodel.pipeline_options import (
     BaseLayoutOptions,
@@ -31,9 +32,10 @@ from docling.models.stages.page_preprocessing.page_preprocessing_model import (
 )
 from docling.models.stages.reading_order.readingorder_model import ReadingOrderModel, ReadingOrderOptions
 from docling.pipeline.standard_pdf_pipeline import StandardPdfPipeline
-from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel
-from docling_core.types.doc.page import PdfTextCell, TextCell
+from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel, TableCell
+from docling_core.types.doc.page import BoundingRectangle, PdfTextCell, TextCell
 
+from .ocr import OcrEngine, find_engine
 from .page_layout import BlockKind, blocks_of
 from .page_lines import Line
 
@@ -41,9 +43,13 @@ _LABELS: dict[BlockKind, DocItemLabel] = {
     "heading": DocItemLabel.SECTION_HEADER,
     "paragraph": DocItemLabel.TEXT,
     "list_item": DocItemLabel.LIST_ITEM,
+    "table": DocItemLabel.TABLE,
     "header": DocItemLabel.PAGE_HEADER,
     "footer": DocItemLabel.PAGE_FOOTER,
 }
+LEAST_TEXT = 20  # characters; a page with less is a picture with a stamp on it
+OCR_SCALE = 200 / 72  # pixels per point
+OCR_PIXELS = 12_000_000  # of a page that is drawn
 # As fonts call themselves; the last are Computer Modern's.
 _BOLD = re.compile(r"bold|black|heavy|demi|medium|cmbx|sfbx", re.IGNORECASE)
 
@@ -77,9 +83,18 @@ class GeometricPdfPipeline(StandardPdfPipeline):
 
 
 class GeometricLayoutOptions(BaseLayoutOptions):
-    """There is nothing to choose."""
+    """How pages are laid out.
+
+    Attributes:
+        ocr: whether text is read off pages that have none.
+        ocr_languages: as tesseract names them.
+        max_pixels: of a page that is drawn for that.
+    """
 
     kind: ClassVar[Literal["practorflow_geometry"]] = "practorflow_geometry"
+    ocr: bool = True
+    ocr_languages: tuple[str, ...] = ("eng",)
+    max_pixels: int = 50_000_000
 
 
 class GeometricLayoutModel(BaseLayoutModel):
@@ -90,12 +105,19 @@ class GeometricLayoutModel(BaseLayoutModel):
     def __init__(self, *, options: GeometricLayoutOptions, **_for_models: object) -> None:
         self.options = options
 
+    @cached_property
+    def _engine(self) -> OcrEngine | None:
+        return find_engine(self.options.ocr_languages) if self.options.ocr else None
+
     @classmethod
     def get_options_type(cls) -> type[BaseLayoutOptions]:
         return GeometricLayoutOptions
 
     def predict_layout(self, conv_res: ConversionResult, pages: Sequence[Page]) -> Sequence[LayoutPrediction]:  # noqa: ARG002
-        return [LayoutPrediction(clusters=list(_clusters(page))) for page in pages]
+        for page in pages:
+            if sum(len(cell.text.strip()) for cell in page.cells) < LEAST_TEXT and self._engine is not None:
+                _read_off(page, self._engine, self.options.max_pixels)
+        return [_lay_out(page) for page in pages]
 
 
 class _ParseOnly(PagePreprocessingModel):
@@ -105,7 +127,7 @@ class _ParseOnly(PagePreprocessingModel):
         return page
 
 
-def pipeline_options(*, timeout: float) -> ThreadedPdfPipelineOptions:
+def pipeline_options(layout: BaseLayoutOptions, *, timeout: float) -> ThreadedPdfPipelineOptions:
     """Options under which the pipeline above does what it is for."""
     return ThreadedPdfPipelineOptions.model_validate(
         {
@@ -113,7 +135,7 @@ def pipeline_options(*, timeout: float) -> ThreadedPdfPipelineOptions:
             "do_ocr": False,
             "do_table_structure": False,
             "generate_parsed_pages": True,  # for the style of headings
-            "layout_options": GeometricLayoutOptions(),
+            "layout_options": layout,
             "heading_hierarchy_options": HeadingHierarchyOptions.model_validate({"enabled": True}),
             "batch_polling_interval_seconds": 0.01,
         }
@@ -124,12 +146,44 @@ def _pass_through(_conv_res: ConversionResult, pages: Iterable[Page]) -> Iterabl
     return pages
 
 
-def _clusters(page: Page) -> Iterator[Cluster]:
+def _read_off(page: Page, engine: OcrEngine, max_pixels: int) -> None:
+    """Give a page without text the text that an engine sees in its picture."""
+    if page.size is None or page.parsed_page is None:
+        return
+    points = max(page.size.width * page.size.height, 1.0)
+    scale = min(OCR_SCALE, (min(max_pixels, OCR_PIXELS) / points) ** 0.5)
+    picture = page._backend.get_page_image(scale=scale) if page._backend is not None else None
+    if picture is None:
+        return
+    page.parsed_page.textline_cells = [
+        TextCell(
+            index=number,
+            text=line.text,
+            orig=line.text,
+            from_ocr=True,
+            rect=BoundingRectangle.from_bounding_box(
+                BoundingBox(
+                    l=line.left / scale,
+                    t=line.top / scale,
+                    r=line.right / scale,
+                    b=line.bottom / scale,
+                    coord_origin=CoordOrigin.TOPLEFT,
+                )
+            ),
+        )
+        for number, line in enumerate(engine.read(picture))
+    ]
+
+
+def _lay_out(page: Page) -> LayoutPrediction:
+    """The page's clusters; the structure of its tables is known here too, so no table model has to find it."""
     assert page.size is not None
     cells = page.cells
     lines = [_line(cell, page.size.height) for cell in cells]
+    clusters = []
+    tables = {}
     for number, block in enumerate(blocks_of(lines, page_height=page.size.height)):
-        yield Cluster(
+        cluster = Cluster(
             id=number,
             label=_LABELS[block.kind],
             bbox=BoundingBox(
@@ -137,6 +191,38 @@ def _clusters(page: Page) -> Iterator[Cluster]:
             ),
             cells=[cells[line] for line in block.lines],
         )
+        clusters.append(cluster)
+        if block.grid:
+            tables[number] = _table(page, cluster, [[[cells[n] for n in cell] for cell in row] for row in block.grid])
+    page.predictions.tablestructure = TableStructurePrediction(table_map=tables)
+    return LayoutPrediction(clusters=clusters)
+
+
+def _table(page: Page, cluster: Cluster, grid: Sequence[Sequence[Sequence[TextCell]]]) -> Table:
+    return Table(
+        label=cluster.label,
+        id=cluster.id,
+        page_no=page.page_no,
+        cluster=cluster,
+        otsl_seq=[],
+        num_rows=len(grid),
+        num_cols=len(grid[0]),
+        table_cells=[
+            TableCell.model_validate(
+                {
+                    "text": " ".join(cell.text.strip() for cell in cells),
+                    "start_row_offset_idx": row,
+                    "end_row_offset_idx": row + 1,
+                    "start_col_offset_idx": column,
+                    "end_col_offset_idx": column + 1,
+                    "column_header": row == 0,
+                }
+            )
+            for row, columns in enumerate(grid)
+            for column, cells in enumerate(columns)
+            if cells
+        ],
+    )
 
 
 def _line(cell: TextCell, page_height: float) -> Line:

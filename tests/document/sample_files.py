@@ -78,6 +78,61 @@ def pdf(pages: int = 2, *, password: str | None = None, owner_password: str | No
     return _saved(lambda file: SimpleDocTemplate(file, pagesize=A4, encrypt=encryption).build(story))
 
 
+def pdf_of_layouts() -> bytes:
+    """A page of two columns with a heading across, and a page with a table between two paragraphs."""
+    from reportlab.lib.pagesizes import A4
+    from reportlab.pdfgen.canvas import Canvas
+
+    def draw(file: io.BytesIO) -> None:
+        canvas = Canvas(file, pagesize=A4)
+        canvas.setFont("Helvetica-Bold", 18)
+        canvas.drawString(60, 770, "The harbour in two columns")
+        canvas.setFont("Helvetica", 10)
+        for column, words in ((60, "left"), (310, "right")):
+            for row in range(12):
+                canvas.drawString(column, 730 - 12 * row, f"This is row {row} of the {words} column, and it is long.")
+        canvas.drawString(60, 30, "Harbour office, page 1")
+        canvas.showPage()
+        canvas.setFont("Helvetica", 10)
+        canvas.drawString(60, 730, "Before the table stands this sentence, which is quite ordinary.")
+        for row, cells in enumerate((("Berth", "Depth", "Ships"), ("North", "7 m", "12"), ("South", "5 m", "31"))):
+            for column, cell in zip((60, 200, 340), cells, strict=True):
+                canvas.drawString(column, 690 - 16 * row, cell)
+        canvas.drawString(60, 610, "After the table stands another sentence of the same kind.")
+        canvas.drawString(60, 30, "Harbour office, page 2")
+        canvas.showPage()
+        canvas.showPage()
+        canvas.save()
+
+    return _saved(draw)
+
+
+def pdf_of_pictures(text: str = "The harbour was dredged in spring") -> bytes:
+    """One page with text, and one that is a picture of text, as scanners make them."""
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfgen.canvas import Canvas
+
+    def draw(file: io.BytesIO) -> None:
+        canvas = Canvas(file, pagesize=A4)
+        canvas.drawString(60, 730, "This page has text of its own, as pages should.")
+        canvas.showPage()
+        canvas.drawImage(ImageReader(io.BytesIO(picture(text))), 40, 500, 500, 250)
+        canvas.showPage()
+        canvas.save()
+
+    return _saved(draw)
+
+
+def picture(text: str = "The harbour was dredged in spring", format: str = "PNG") -> bytes:
+    """A picture of a line of text."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.new("RGB", (1000, 500), "white")
+    ImageDraw.Draw(image).text((40, 200), text, fill="black", font=ImageFont.load_default(48))
+    return _saved(lambda file: image.save(file, format))
+
+
 HTML = b"""<html><head><title>Harbour</title></head><body><p>Before any heading.</p>
 <h1>Berths</h1><p>The <b>north</b> berth is deep.</p><ul><li>one</li><li>two</li></ul>
 <table><tr><th>Berth</th><th>Depth</th></tr><tr><td>North</td><td>7 m</td></tr></table></body></html>"""
