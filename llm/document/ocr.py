@@ -60,7 +60,7 @@ class RapidOcr:
     """RapidOCR with the models of its package."""
 
     def __init__(self) -> None:
-        from rapidocr import RapidOCR  # type: ignore[import-untyped]
+        from rapidocr import RapidOCR
 
         self._engine: Any = RapidOCR()
 
