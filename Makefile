@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test soak check docs clean
+.PHONY: help demo test soak check docs lock sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,9 @@ help:
 	@echo "make soak   run the tests that take minutes"
 	@echo "make check  formatting, lint, types and tests"
 	@echo "make docs   the documentation as a site, in site/"
+	@echo "make lock   requirements.lock: every package with its hashes, for pip install --require-hashes"
+	@echo "make sbom   sbom.json: what is installed, as CycloneDX"
+	@echo "make audit  known vulnerabilities of what is installed; asks a public database"
 	@echo "make clean  remove $(VENV) and caches; downloaded models and databases stay"
 
 demo: $(VENV)/.installed
@@ -32,6 +35,16 @@ check: $(VENV)/.installed-check
 
 docs: $(VENV)/.installed-docs
 	$(VENV)/bin/zensical build --strict
+
+lock: $(VENV)/.installed-supply
+	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+		--no-emit-index-url --no-emit-trusted-host --output-file requirements.lock requirements.txt
+
+sbom: $(VENV)/.installed-supply
+	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json $(VENV)
+
+audit: $(VENV)/.installed-supply
+	$(VENV)/bin/pip-audit --local --skip-editable
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
@@ -54,6 +67,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-check: $(VENV)/.installed-test
 	$(PIP) install -r requirements.txt --editable ".[test,check]"
+	@touch $@
+
+$(VENV)/.installed-supply: $(VENV)/.installed
+	$(PIP) install -r requirements.txt --editable ".[supply]"
 	@touch $@
 
 # Needs nothing of the library, so that a page can be read before it is compiled.
