@@ -62,7 +62,8 @@ from .vector_index import VectorIndex
 if TYPE_CHECKING:
     from ..document.embeddings import Embedder
 
-CANDIDATES = 40  # context chunks of each ranking that are fused
+CANDIDATES = 50  # context chunks of each ranking that are fused
+WEIGHTS = (0.5, 0.5, 2.0)  # of the nearest piece, of the whole chunk's direction, of words: measured, see docs/log.md
 _CHUNKER = 1  # goes up when documents are cut differently
 _SEARCHES = 3  # until one sees no document leave under its hands
 _CONTEXT_ID = re.compile(r"([0-9a-f]{24}):([0-9]{1,8})")
@@ -207,13 +208,17 @@ class ChromaKnowledgeStore(KnowledgeStore):
             question = None if mode == "text" else self._embedder.embed_query(query)
             for _ in range(_SEARCHES):
                 depth = max(CANDIDATES, top_k)
-                near = [] if question is None else near_chunks(self._index, self._vectors, question, scope, depth)
+                near = None if question is None else near_chunks(self._index, self._vectors, question, scope, depth)
                 words = [] if mode == "dense" else self._index.by_words(query, scope, depth)
-                scores = {chunk.key: chunk.similarity for chunk in near} if mode == "dense" else dict(words)
-                if mode == "hybrid":
-                    scores = dict(fused([[chunk.key for chunk in near], [key for key, _ in words]]))
+                if near is None:
+                    scores = dict(words)
+                elif mode == "dense":
+                    scores = near.scores()
+                else:
+                    rankings = [list(near.pieces), list(near.wholes), [key for key, _ in words]]
+                    scores = dict(fused(rankings, weights=WEIGHTS))
                 keys = list(scores)[:top_k]
-                matches = {chunk.key: chunk.piece for chunk in near}
+                matches = {} if near is None else {key: piece for key, (piece, _) in near.pieces.items()}
                 passages = self._index.passages(keys, scope, scores=scores, matches=matches)
                 if len(passages) == len(keys):
                     break

@@ -1,89 +1,116 @@
-"""Which context chunks are near a question: through Chroma's graph, or exactly, whichever answers well.
+"""Which context chunks are near a question: through Chroma's graphs, or exactly, whichever answers well.
 
 A graph finds what is near among all; when only few documents may be seen, it would have to look through everything else
-first. So a small scope is compared vector by vector, and a large one takes what the graph finds and drops the rest.
+first. So a small scope is compared vector by vector, and a large one takes what the graphs find and drops the rest.
+
+A chunk is near in two ways: by the best of its pieces, which holds an answer, and by their common direction, which is
+what it is about. The two rankings together find more than either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .document_index import DocumentIndex
-from .document_rows import CHUNK_BITS
+from .document_rows import CHUNK_BITS, sums_of
 from .document_scope import DocumentScope
-from .vector_index import VectorIndex
+from .vector_index import Near, VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXACT_CHUNKS = 20_000  # about 10 ms to compare
 MOST_NEAR = 4096
-_PIECES_EACH = 4  # retrieval chunks asked for, for each context chunk that is wanted
+_PIECES_EACH = 3  # retrieval chunks asked for, for each context chunk that is wanted
 _EXACT_PIECES_EACH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class NearChunk:
-    """A context chunk, and which of its retrieval chunks is nearest."""
+class NearChunks:
+    """Context chunks near a question, by their keys, each ranking with the nearest first.
 
-    key: int
-    piece: int
-    similarity: float
+    Attributes:
+        pieces: number and similarity of the retrieval chunk that is nearest.
+        wholes: similarity of the direction that its retrieval chunks have together.
+    """
+
+    pieces: Mapping[int, tuple[int, float]]
+    wholes: Mapping[int, float]
+
+    def scores(self) -> dict[int, float]:
+        """Both similarities' mean, best first. What stands in one ranking only has no more than the other's least."""
+        least_piece = min((similarity for _, similarity in self.pieces.values()), default=0.0)
+        least_whole = min(self.wholes.values(), default=0.0)
+        scores = {
+            key: (self.pieces.get(key, (0, least_piece))[1] + self.wholes.get(key, least_whole)) / 2
+            for key in (*self.pieces, *self.wholes)
+        }
+        return dict(sorted(scores.items(), key=lambda item: -item[1]))
 
 
 def near_chunks(
     index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
-) -> list[NearChunk]:
-    """Context chunks in the scope, nearest first, each once; at least `count` of them where there are so many."""
-    if not scope.is_everything and index.scope_size(scope) <= EXACT_CHUNKS:
-        return exact_chunks(index, question, scope, count)
-    chunks = _in_graph(index, vectors, question, scope, count)
-    return exact_chunks(index, question, scope, count) if chunks is None else chunks
+) -> NearChunks:
+    """Context chunks in the scope; in each ranking at least `count` where there are so many."""
+    if scope.is_everything or index.scope_size(scope) > EXACT_CHUNKS:
+        pieces = _in_graph("retrieval", index, vectors, question, scope, count, count * _PIECES_EACH)
+        wholes = None if pieces is None else _in_graph("context", index, vectors, question, scope, count, count)
+        if pieces is not None and wholes is not None:
+            return NearChunks(
+                {key: (near.piece or 0, near.similarity) for key, near in pieces.items()},
+                {key: near.similarity for key, near in wholes.items()},
+            )
+    return exact_chunks(index, question, scope, count)
 
 
 def _in_graph(
-    index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
-) -> list[NearChunk] | None:
+    kind: str,
+    index: DocumentIndex,
+    vectors: VectorIndex,
+    question: NDArray[np.float32],
+    scope: DocumentScope,
+    count: int,
+    asked: int,
+) -> dict[int, Near] | None:
     """By looking among all, further and further; None where that does not lead to enough, or Chroma cannot be asked."""
-    asked = count * _PIECES_EACH
     while True:
-        found = vectors.nearest(question, asked)
+        found = vectors.nearest(kind, question, asked)
         if found is None:
             return None
         keys = index.keys_of({near.uid for near in found}, scope)
-        chunks: dict[int, NearChunk] = {}
+        chunks: dict[int, Near] = {}
         for near in found:
             if near.uid in keys:
-                key = (keys[near.uid] << CHUNK_BITS) + near.number
-                chunks.setdefault(key, NearChunk(key, near.piece, near.similarity))
+                chunks.setdefault((keys[near.uid] << CHUNK_BITS) + near.number, near)
         if len(chunks) >= count or len(found) < asked:
-            return list(chunks.values())
+            return chunks
         if asked >= MOST_NEAR:
             return None
         asked = min(MOST_NEAR, asked * 4)
 
 
-def exact_chunks(
-    index: DocumentIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
-) -> list[NearChunk]:
+def exact_chunks(index: DocumentIndex, question: NDArray[np.float32], scope: DocumentScope, count: int) -> NearChunks:
     """The same without Chroma, by comparing every vector of the scope."""
     documents = [document for document in index.vectors(scope) if len(document.vectors)]
     if not documents:
-        return []
+        return NearChunks({}, {})
     similarities = np.concatenate([document.vectors for document in documents]).astype(np.float32) @ question
-    best = _best(similarities, count * _EXACT_PIECES_EACH)
-    ends = np.cumsum([len(document.vectors) for document in documents])
-    chunks: dict[int, NearChunk] = {}
-    for place in best:
-        number = int(np.searchsorted(ends, place, side="right"))
-        document = documents[number]
-        chunk, piece = _chunk_of(document.pieces, int(place - (ends[number] - len(document.vectors))))
-        key = (document.key << CHUNK_BITS) + chunk
-        chunks.setdefault(key, NearChunk(key, piece, float(similarities[place])))
-    return list(chunks.values())
+    counts = np.concatenate([np.array(document.pieces) for document in documents])
+    keys = np.concatenate([(document.key << CHUNK_BITS) + np.arange(len(document.pieces)) for document in documents])
+    lengths = np.concatenate([document.lengths for document in documents])
+    ends = np.cumsum(counts)
+    pieces: dict[int, tuple[int, float]] = {}
+    for place in _best(similarities, count * _EXACT_PIECES_EACH):
+        chunk = int(np.searchsorted(ends, place, side="right"))
+        piece = int(place - (ends[chunk] - counts[chunk]))
+        pieces.setdefault(int(keys[chunk]), (piece, float(similarities[place])))
+    together = sums_of(similarities, counts.tolist()) / np.maximum(lengths, 1e-6)
+    wholes = {int(keys[chunk]): float(together[chunk]) for chunk in _best(together, count)}
+    return NearChunks(pieces, wholes)
 
 
 def _best(similarities: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -92,12 +119,3 @@ def _best(similarities: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     some = np.argpartition(similarities, -count)[-count:] if count < len(similarities) else everything
     ordered: NDArray[np.int64] = some[np.argsort(-similarities[some], kind="stable")]
     return ordered
-
-
-def _chunk_of(pieces: tuple[int, ...], place: int) -> tuple[int, int]:
-    """Context chunk and piece of a document's retrieval chunk number `place`."""
-    for chunk, count in enumerate(pieces):
-        if place < count:
-            return chunk, place
-        place -= count
-    raise IndexError(place)

@@ -58,11 +58,12 @@ class Debt:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """A document version's vectors, in the order of its retrieval chunks."""
+    """A document version's vectors, in the order of its retrieval chunks; see the table for the lengths."""
 
     key: int
     pieces: tuple[int, ...]
     vectors: NDArray[np.float16]
+    lengths: NDArray[np.float32]
 
 
 class DocumentIndex:
@@ -231,16 +232,20 @@ class DocumentIndex:
     def vectors(self, scope: DocumentScope) -> list[Vectors]:
         """The vectors of all documents in a scope."""
         with self.database.reading() as connection:
-            return [
-                Vectors(
-                    row["key"], tuple(json.loads(row["pieces"])), vectors_from(row["vectors"], row["retrieval_chunks"])
-                )
-                for row in connection.execute(
-                    "SELECT key, pieces, retrieval_chunks, vectors FROM documents JOIN vectors ON document = key "
-                    f"{where_scope(scope)}",
-                    scope_values(scope),
-                )
-            ]
+            rows = connection.execute(
+                "SELECT key, pieces, retrieval_chunks, vectors, lengths FROM documents JOIN vectors ON document = key "
+                f"{where_scope(scope)}",
+                scope_values(scope),
+            ).fetchall()
+        return [
+            Vectors(
+                row["key"],
+                tuple(json.loads(row["pieces"])),
+                vectors_from(row["vectors"], row["retrieval_chunks"]),
+                np.frombuffer(row["lengths"], np.float32),
+            )
+            for row in rows
+        ]
 
     def versions(self) -> list[tuple[int, str, str, tuple[int, ...]]]:
         """Key, uid, document id and pieces of every document."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,7 @@ def insert_version(
     updated_at: str,
 ) -> None:
     document, chunks = version.document, version.chunks
+    lengths = np.linalg.norm(sums_of(vectors, version.pieces), axis=1).astype(np.float32)
     key = connection.execute(
         "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -138,7 +140,7 @@ def insert_version(
     ).lastrowid  # fmt: skip
     assert key is not None
     connection.execute("INSERT INTO texts VALUES (?, ?)", (key, document.text))
-    connection.execute("INSERT INTO vectors VALUES (?, ?)", (key, vectors.tobytes()))
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (key, vectors.tobytes(), lengths.tobytes()))
     rows = [
         (
             (key << CHUNK_BITS) + number, chunk.start, chunk.end, chunk.page, chunk.last_page,
@@ -176,6 +178,16 @@ def storable(text: str) -> str:
 
 def vectors_from(blob: bytes, rows: int) -> NDArray[np.float16]:
     return np.frombuffer(blob, np.float16).reshape(rows, -1) if rows else np.zeros((0, 1), np.float16)
+
+
+def sums_of(vectors: NDArray[np.floating], pieces: Sequence[int]) -> NDArray[np.float32]:
+    """For each context chunk the sum of its retrieval chunks' vectors, or numbers."""
+    sums = np.zeros((len(pieces), *vectors.shape[1:]), np.float32)
+    filled = [number for number, count in enumerate(pieces) if count]
+    if filled:
+        starts = np.cumsum([0, *pieces])[filled]
+        sums[filled] = np.add.reduceat(vectors.astype(np.float32), starts, axis=0)
+    return sums
 
 
 def now() -> str:

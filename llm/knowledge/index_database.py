@@ -50,7 +50,8 @@ _SCHEMA = (
     "CREATE TABLE sources (source TEXT PRIMARY KEY, document_id TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX sources_by_document ON sources (document_id)",
     "CREATE TABLE texts (document INTEGER PRIMARY KEY, text TEXT NOT NULL)",
-    "CREATE TABLE vectors (document INTEGER PRIMARY KEY, vectors BLOB NOT NULL)",  # half precision
+    # In half precision; and for each context chunk the length of the sum of its retrieval chunks' vectors.
+    "CREATE TABLE vectors (document INTEGER PRIMARY KEY, vectors BLOB NOT NULL, lengths BLOB NOT NULL)",
     """CREATE TABLE context_chunks (
         key INTEGER PRIMARY KEY,  -- of the document, shifted, and its number in it
         start INTEGER NOT NULL,

@@ -32,8 +32,19 @@ def indexed_text(text: str) -> str:
 
 
 def match_expression(query: str) -> str | None:
-    """A question in the index's own language: any of its telling words. None where it has no words."""
+    """A question in the index's own language: any of its telling words, and those that stand side by side as phrases.
+
+    None where it has no words.
+    """
     words = [word.lower() for word in _WORDS.findall(query)][:_LONGEST_QUESTION]
-    telling = [word for word in words if word not in _FREQUENT] or words
-    phrases = [" ".join(indexed_text(word).split()) for word in dict.fromkeys(telling)]
+    telling = [word not in _FREQUENT for word in words]
+    if not any(telling):
+        telling = [True] * len(words)
+    single = [word for word, tells in zip(words, telling, strict=True) if tells]
+    pairs = [
+        f"{first} {second}"
+        for first, second, both in zip(words, words[1:], map(min, telling, telling[1:]), strict=False)
+        if both
+    ]
+    phrases = [" ".join(indexed_text(phrase).split()) for phrase in dict.fromkeys((*single, *pairs))]
     return " OR ".join(f'"{phrase}"' for phrase in phrases if phrase) or None

@@ -24,6 +24,7 @@ from ..document.chunk import ContextChunk
 from ..document.document import LoadedDocument
 from ..exceptions import KnowledgeError, LLMError
 from .document_index import DocumentIndex
+from .document_rows import sums_of
 from .passage import AddedDocument
 from .placement import Content, NewVersion, new_id
 from .vector_index import VectorIndex
@@ -275,8 +276,7 @@ def write_large(
     if not len(small):
         return
     filled = [number for number, count in enumerate(pieces) if count]
-    starts = np.cumsum([0, *pieces])[filled]
-    contexts = _directions(np.add.reduceat(small.astype(np.float32), starts, axis=0))
+    contexts = _directions(sums_of(small, pieces)[filled])
     ids = [f"{uid}:{number}" for number in filled]
     vectors.add("context", ids, contexts, document_ids=[document_id] * len(ids))
     vectors.add("document", [uid], _directions(contexts.sum(axis=0, keepdims=True)), document_ids=[document_id])

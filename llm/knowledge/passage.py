@@ -25,8 +25,8 @@ class Passage:
         last_page: the one on which it ends.
         part: name of the sheet or slide, where it has one.
         headings: the headings above it, outermost first.
-        score: higher is better; comparable within one search only. Cosine similarity for "dense", BM25 for "text",
-            and for "hybrid" 1.0 for what both put first.
+        score: higher is better; comparable within one search only. For "dense" the mean of the cosine similarities of
+            its best piece and of the whole, for "text" BM25, for "hybrid" 1.0 for what all rankings put first.
         match_start, match_end: the small piece that matched best, in characters of the document's text; None where only
             words matched.
     """

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-SMOOTHING = 60  # the usual constant of reciprocal rank fusion: how little the first places differ from each other
+SMOOTHING = 10
+"""How little the first places differ from each other. With the usual 60, what is mediocre everywhere beats what is
+first once: recall of 5 passages was .82 instead of .87 on the questions of chunking-evaluation."""
 
 
 def fused(rankings: Sequence[Sequence[Key]], *, weights: Sequence[float] | None = None) -> list[tuple[Key, float]]:

@@ -41,11 +41,11 @@ _STORE, _EMBEDDER, _DIMENSION = "practorflow_store", "practorflow_embedder", "pr
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A retrieval chunk that is near a question."""
+    """A chunk that is near a question; `piece` is None for a context chunk."""
 
     uid: str
     number: int
-    piece: int
+    piece: int | None
     similarity: float
 
 
@@ -107,8 +107,8 @@ class VectorIndex:
                 with self._errors():
                     self._collections[kind].delete(ids=ids[first : first + WRITE_BATCH])
 
-    def nearest(self, vector: NDArray[np.float32], count: int) -> list[Near] | None:
-        """The retrieval chunks nearest to a vector, nearest first; `count` of them where there are so many.
+    def nearest(self, kind: str, vector: NDArray[np.float32], count: int) -> list[Near] | None:
+        """The chunks of a kind nearest to a vector, nearest first; `count` of them where there are so many.
 
         None when Chroma cannot be asked: it has run into a full disk, or is being written anew.
         """
@@ -116,18 +116,14 @@ class VectorIndex:
             return None
         try:
             with self._errors():
-                found: Any = self._collections["retrieval"].query(
+                found: Any = self._collections[kind].query(
                     query_embeddings=vector.reshape(1, -1), n_results=count, include=["distances"]
                 )
         except KnowledgeStoreError:
             if self._broken or self._rebuilding:
                 return None
             raise
-        return [
-            Near(uid, int(number), int(piece), 1.0 - distance)
-            for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)
-            for uid, number, piece in [id_.split(":")]
-        ]
+        return [_near(id_, distance) for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
 
     def count(self, kind: str = "retrieval") -> int:
         """Vectors in a collection, those without a document included."""
@@ -218,6 +214,11 @@ class VectorIndex:
                 raise StoreFullError(f"The disk of Chroma in {self._where()} is full.") from exc
             # Chroma's own words may quote what it was given.
             raise KnowledgeStoreError(f"Chroma in {self._where()} failed: {type(exc).__name__}.") from exc
+
+
+def _near(id_: str, distance: float) -> Near:
+    uid, number, *piece = id_.split(":")
+    return Near(uid, int(number), int(piece[0]) if piece else None, 1.0 - distance)
 
 
 def _client(config: ChromaKnowledgeConfig) -> Any:
