@@ -19,6 +19,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "run", raising=False)
 
 
+@pytest.mark.soak
 def test_one_command_prints_the_tables_with_the_versions() -> None:
     """Without data of other people: the demo model's tool calls, and which tables are missing."""
     done = subprocess.run([sys.executable, str(EVALS / "run.py"), "--count", "1"], capture_output=True, text=True)

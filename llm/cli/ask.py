@@ -11,6 +11,7 @@ from typing import Any
 from ..exceptions import RequestError
 from . import exit_codes
 from .command import Command, Context
+from .knowledge_options import add_document_options, chosen_documents
 from .model_options import DEMO_NOTE, add_model_options, chosen_model
 from .reply import Reply
 
@@ -19,6 +20,7 @@ Ask the model one question and print its answer as it is written.
 
   practorflow ask "What is Python?"
   practorflow ask - < question.txt
+  practorflow ask --add contract.pdf "How long is the notice period?"
   practorflow ask --schema contact.json "Ada Lovelace can be reached at 555-0100. Who is it?"
   practorflow ask --json "Hello" | jq -r .reply
 """
@@ -28,6 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION", help="the question; '-' reads it from standard input")
     parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="JSON schema that the answer has to follow")
+    add_document_options(parser)
     add_model_options(parser)
 
 
@@ -43,9 +46,14 @@ def _run(options: argparse.Namespace, context: Context) -> int:
     config = chosen_model(context.configuration().ModelConfiguration, options)
     if config.model_name == "demo":
         context.output.note(DEMO_NOTE)
-    with Assistant(config) as assistant:
+    knowledge = context.configuration().KnowledgeChromaConfiguration
+    with chosen_documents(options, knowledge) as documents, Assistant(config) as assistant:
+        runner = assistant.runner(knowledge_store=None if documents is None else documents.store)
+        if documents is not None:
+            runner.set_document_scope(documents.scope)
+            documents.look_for(question, runner)
         reply = Reply(context.output)
-        reply.end(assistant.stream(assistant.runner(), reply.show, **asked))
+        reply.end(assistant.stream(runner, reply.show, **asked))
     return exit_codes.OK
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from ..base.llm_runner import LLMRunner
     from ..base.messages import StreamChunk
+    from ..knowledge.knowledge_store import KnowledgeStore
     from ..llm_config import LLMConfig
     from ..session.conversation import Conversation
 
@@ -44,11 +45,13 @@ class Assistant:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def runner(self, *, session: Conversation | None = None) -> LLMRunner:
+    def runner(
+        self, *, knowledge_store: KnowledgeStore | None = None, session: Conversation | None = None
+    ) -> LLMRunner:
         """A runner on the open model."""
         from ..factory import create_runner
 
-        return create_runner(self._handle, session=session)
+        return create_runner(self._handle, knowledge_store, session=session)
 
     def stream(self, runner: LLMRunner, show: Callable[[StreamChunk], None], **options: Any) -> StreamChunk:
         """Generate a reply, show each piece as it comes, and return the last chunk, which has the totals."""

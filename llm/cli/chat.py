@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from . import exit_codes
 from .command import Command, Context
+from .knowledge_options import add_document_options, chosen_documents
 from .model_options import DEMO_NOTE, add_model_options, chosen_model
 from .reply import Reply
 from .session_options import current_owner, find_session, open_store
 
 if TYPE_CHECKING:
+    from ..base.llm_runner import LLMRunner
     from ..base.session import SessionInfo
 
 _DESCRIPTION = """\
@@ -21,7 +23,9 @@ Talk with the model. Without --keep or --session nothing of it is stored.
 
   practorflow chat
   practorflow chat --keep                  begin a conversation that lasts
-  practorflow chat --session last          go on with the latest one
+  practorflow chat --session last          go on with the latest one, and with its documents
+  practorflow chat --add contract.pdf      about this document
+  practorflow chat --documents             about all documents of the store
   printf 'Hello\\nWho are you?\\n' | practorflow chat --json
 
 In the conversation: /new begins another one, /exit or Ctrl-D ends it, /help shows this.
@@ -36,6 +40,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="", help="title of a conversation that is kept")
     parser.add_argument("--owner", default=None, help="whose conversation it is; your user name by default")
     parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to")
+    add_document_options(parser)
     add_model_options(parser)
 
 
@@ -48,15 +53,32 @@ def _run(options: argparse.Namespace, context: Context) -> int:
     config = chosen_model(configuration.ModelConfiguration, options)
     owner = options.owner or current_owner()
     with ExitStack() as stack:
-        stored = options.keep or options.session
-        store = stack.enter_context(open_store(configuration.SessionConfiguration, in_memory=not stored))
+        stored = bool(options.keep or options.session)
+        sessions = stack.enter_context(open_store(configuration.SessionConfiguration, in_memory=not stored))
+        session: SessionInfo | None = None
         if options.session:
-            session: SessionInfo = find_session(store, options.session, owner=owner)
-        else:
-            session = store.create(owner=owner, title=options.title)
+            session = find_session(sessions, options.session, owner=owner)
+        documents = stack.enter_context(
+            chosen_documents(
+                options,
+                configuration.KnowledgeChromaConfiguration,
+                remembered=None if session is None else session.document_scope,
+            )
+        )
         if config.model_name == "demo":
             output.note(DEMO_NOTE)
         assistant = stack.enter_context(Assistant(config))
+
+        def runner_for(session: SessionInfo) -> LLMRunner:
+            conversation = Conversation(sessions, session)
+            if documents is None:
+                return assistant.runner(session=conversation)
+            runner = assistant.runner(knowledge_store=documents.store, session=conversation)
+            runner.set_document_scope(documents.scope)
+            return runner
+
+        session = session or sessions.create(owner=owner, title=options.title)
+        runner = runner_for(session)
         if output.to_person:
             output.note(_WORDS)
         while (line := _next_line(output.to_person)) is not None:
@@ -65,11 +87,13 @@ def _run(options: argparse.Namespace, context: Context) -> int:
             if line == "/help":
                 output.note(_WORDS)
             elif line == "/new":
-                session = store.create(owner=owner, title=options.title)
+                session = sessions.create(owner=owner, title=options.title)
+                runner = runner_for(session)
                 output.note("A new conversation.")
             elif line:
+                if documents is not None:
+                    documents.look_for(line, runner)
                 reply = Reply(output)
-                runner = assistant.runner(session=Conversation(store, session))
                 last = assistant.stream(runner, reply.show, prompt=line, instructions=options.instructions)
                 reply.end(last, **({"session": session.id} if stored else {}))
         if stored:

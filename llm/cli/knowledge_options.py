@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..exceptions import DocumentNotFoundError
+from ..exceptions import DocumentNotFoundError, KnowledgeStoreError
 
 if TYPE_CHECKING:
+    from ..base.llm_runner import LLMRunner
     from ..knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
     from ..knowledge.knowledge_store import KnowledgeStore
 
@@ -29,9 +31,52 @@ def add_document_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wants_documents(options: argparse.Namespace) -> bool:
-    """Whether the store has to be opened at all."""
-    return bool(options.documents or options.document or options.add)
+class Documents:
+    """What replies may be taken from.
+
+    Args:
+        store: keeps them.
+        scope: ids; None for all that there are.
+    """
+
+    def __init__(self, store: KnowledgeStore, scope: set[str] | None) -> None:
+        self.store = store
+        self.scope = scope
+
+    def look_for(self, question: str, runner: LLMRunner) -> None:
+        """Find what the next reply is about. In a scope the runner does so by itself.
+
+        Raises:
+            KnowledgeStoreError: the store cannot answer.
+        """
+        if self.scope is None:
+            result = runner.search(question)
+            if not result.success:
+                raise KnowledgeStoreError(str(result.error))
+
+
+@contextmanager
+def chosen_documents(
+    options: argparse.Namespace, config: ChromaKnowledgeConfig, *, remembered: frozenset[str] | None = None
+) -> Iterator[Documents | None]:
+    """The documents that the command line means, the store open; None where it means none.
+
+    Args:
+        options: of the command; files that are to be added have been added when this returns.
+        config: of the store.
+        remembered: ids that a stored conversation is about.
+
+    Raises:
+        DocumentNotFoundError: a name is no document's.
+        DocumentError: a file cannot be read.
+    """
+    if not (options.documents or options.document or options.add or remembered):
+        yield None
+        return
+    with open_knowledge(config) as store:
+        added = {store.add_document_from_file(path)["id"] for path in options.add}
+        named = find_documents(store, options.document)
+        yield Documents(store, None if options.documents else added | named | (remembered or frozenset()))
 
 
 def open_knowledge(config: ChromaKnowledgeConfig) -> KnowledgeStore:
@@ -39,21 +84,6 @@ def open_knowledge(config: ChromaKnowledgeConfig) -> KnowledgeStore:
     from ..knowledge.chroma_knowledge_store import ChromaKnowledgeStore
 
     return ChromaKnowledgeStore(config)
-
-
-def chosen_documents(store: KnowledgeStore, options: argparse.Namespace) -> set[str] | None:
-    """Ids of the documents to answer from; None for all. Files that are to be added have been added then.
-
-    Raises:
-        DocumentNotFoundError: a name is no document's.
-        DocumentError: a file cannot be read.
-    """
-    if options.documents and not options.document:
-        for path in options.add:
-            store.add_document_from_file(path)
-        return None
-    added = {store.add_document_from_file(path)["id"] for path in options.add}
-    return added | find_documents(store, options.document)
 
 
 def find_documents(store: KnowledgeStore, names: Iterable[str]) -> set[str]:

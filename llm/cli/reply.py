@@ -37,6 +37,7 @@ class Reply:
                 self._output.line()
             if last.finish_reason == "length":
                 self._output.note("[The reply was cut off at its limit; --max-new-tokens allows more.]")
+            self._cite(last.search_metadata)
             return
         result: dict[str, Any] = {
             "reply": text,
@@ -48,4 +49,16 @@ class Reply:
             result["reasoning"] = "".join(self._reasoning)
         if last.tool_calls:
             result["tool_calls"] = list(last.tool_calls)
+        if last.search_metadata is not None:
+            result["sources"] = last.search_metadata["results"]
         self._output.document({**result, **further})
+
+    def _cite(self, search: dict[str, Any] | None) -> None:
+        """The passages that the model was given, under the numbers it may use."""
+        if search is None:
+            return
+        if not search["results"]:
+            self._output.note("[No passage of the documents fits the question.]")
+        for source in search["results"]:
+            place = " > ".join((source["source"], *source["headings"]))
+            self._output.note(f"[{source['number']}] {place}")

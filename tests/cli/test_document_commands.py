@@ -22,7 +22,7 @@ def store_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(config: object) -> ChromaKnowledgeStore:
         return ChromaKnowledgeStore(config, loader=TextLoader(), embedder=HashEmbedder())  # type: ignore[arg-type]
 
-    for command in ("ingest", "search", "documents"):
+    for command in ("ingest", "search", "documents", "knowledge_options"):
         monkeypatch.setattr(f"llm.cli.{command}.open_knowledge", opened)
 
 
@@ -110,3 +110,34 @@ def test_an_empty_store_says_what_to_do(practorflow: Practorflow) -> None:
     result = practorflow("search", "notice")
     assert (result.code, result.out) == (exit_codes.OK, "")
     assert "practorflow ingest" in result.err
+
+
+def test_an_answer_cites_the_passages_that_it_was_given(practorflow: Practorflow, papers: Path) -> None:
+    """On standard error for people, as data for programs; the file is added on the way."""
+    question = "How long is the notice period?"
+    shown = practorflow("ask", "--add", str(papers / "contract.txt"), question)
+    assert "three months" in shown.out
+    assert "[1] contract.txt" in shown.err
+    assert "contract.txt" not in shown.out
+    answer = json.loads(practorflow("ask", "--document", "contract.txt", "--json", question).out)
+    assert [source["filename"] for source in answer["sources"]] == ["contract.txt"]
+    everything = json.loads(practorflow("ask", "--documents", "--json", question).out)
+    assert everything["sources"][0]["filename"] == "contract.txt"
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_chat_sees_its_documents_and_no_others(practorflow: Practorflow) -> None:
+    """Also when it is gone on with later, without naming them again."""
+    practorflow("ingest", "papers")
+    practorflow("chat", "--keep", "--document", "memo.txt", stdin="Where is the coffee?\n")
+    (later,) = rows(practorflow("chat", "--session", "last", "--json", stdin="How long is the notice period?\n"))
+    assert {source["filename"] for source in later["sources"]} <= {"memo.txt"}  # type: ignore[attr-defined]
+    assert "three months" not in str(later["reply"])
+    (other,) = rows(practorflow("chat", "--json", stdin="How long is the notice period?\n"))
+    assert "sources" not in other
+
+
+def test_a_document_that_is_not_there_is_said_before_a_model_is_loaded(practorflow: Practorflow) -> None:
+    """With code 3, as everything that is not there."""
+    result = practorflow("ask", "--document", "nothing.pdf", "Hello", LLM_MODEL="not/here")
+    assert (result.code, "no document 'nothing.pdf'" in result.err) == (exit_codes.NOT_FOUND, True)
