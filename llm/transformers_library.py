@@ -1,22 +1,15 @@
-"""transformers and PyTorch as libraries of this process, with what could reach the network switched off first.
+"""transformers and PyTorch as libraries of this process, imported in one place.
 
-Models are given to transformers as folders that were checked before, so it has no reason to ask a hub; these switches
-make sure that it has no way either. They are read when transformers is imported, which happens here.
+Models are given to transformers as folders on disk that were checked before, so it has no reason to ask a hub. What it
+could send by itself is switched off by `llm.privacy` before it is imported.
 """
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import Any
 
 from .exceptions import ModelLoadError
-
-# A repository of the hub may replace parts of a model by compiled code, and one with pickled weights starts a thread
-# that asks a service to convert them.
-os.environ["USE_HUB_KERNELS"] = "NO"
-os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 try:
     torch: Any = import_module("torch")

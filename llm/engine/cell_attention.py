@@ -22,7 +22,9 @@ from .cell_table import CellTable
 
 NAME = "practorflow_cells"
 FOLDED_ROWS = 16
-_KNOWN = frozenset(("is_causal", "position_ids", "use_cache", "output_attentions", "output_hidden_states"))
+_KNOWN = frozenset(
+    ("is_causal", "position_ids", "use_cache", "output_attentions", "output_hidden_states", "output_router_logits")
+)
 
 
 class Interrupted(Exception):
