@@ -68,6 +68,11 @@ class TransformersModel:
         self.tokenizer = HuggingFaceTokenizer(
             backend, end_tokens=_end_tokens(model, tokenizer), bos_token=tokenizer.bos_token_id
         )
+        if b"a" not in b"".join(map(self.tokenizer.piece, self.tokenizer.encode("a", special=False))).lower():
+            raise ModelFormatError(
+                f"{str(plan.folder)!r} has no vocabulary: its tokenizer cannot even write the letter 'a'. The files "
+                "tokenizer.json or tokenizer.model may be missing."
+            )
         self.chat = ChatFormat(
             ChatTemplate(
                 _chat_template(tokenizer) or GENERIC_TEMPLATE,
@@ -155,11 +160,10 @@ def _load_weights(plan: _Plan, options: dict[str, Any]) -> Any:
         "output_loading_info": True,
         **options,
     }
-    load_model = transformers.AutoModelForCausalLM.from_pretrained
     try:
-        model, report = load_model(plan.folder, attn_implementation="sdpa", **arguments)
+        model, report = _from_folder(plan, "sdpa", arguments)
     except ValueError:  # there are models without it
-        model, report = load_model(plan.folder, attn_implementation="eager", **arguments)
+        model, report = _from_folder(plan, "eager", arguments)
     absent = sorted(report["missing_keys"]) or sorted(str(key) for key in report["mismatched_keys"])
     if absent:
         raise ModelFormatError(
@@ -168,6 +172,17 @@ def _load_weights(plan: _Plan, options: dict[str, Any]) -> Any:
         )
     model.requires_grad_(False)
     return model if "device_map" in options else model.to(plan.device)
+
+
+def _from_folder(plan: _Plan, attention: str, arguments: dict[str, Any]) -> Any:
+    """The model and a report on its weights. What the folder says about attention is overwritten."""
+    config = transformers.AutoConfig.from_pretrained(
+        plan.folder, local_files_only=True, trust_remote_code=plan.config.trust_remote_code
+    )
+    config._attn_implementation = attention
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        plan.folder, config=config, attn_implementation=attention, **arguments
+    )
 
 
 def _open_executor(model: Any, config: LLMConfig) -> Any:

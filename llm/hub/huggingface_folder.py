@@ -16,6 +16,7 @@ from .repository import choose_huggingface
 
 MAX_JSON_BYTES = 1 << 26
 _NAMING_CODE = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+_IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
 _INDEX = "model.safetensors.index.json"
 
 
@@ -37,8 +38,25 @@ def check_huggingface_folder(folder: Path, *, trust_remote_code: bool) -> None:
                 f"{str(folder / file)!r} names Python code that comes with the model ('auto_map'). Take a model that "
                 "transformers knows by itself, or set trust_remote_code if you trust its authors."
             )
+    if _names_a_repository(_read_object(folder / "config.json")):
+        raise ModelFormatError(
+            f"{str(folder / 'config.json')!r} asks for code from a repository of the hub to compute with "
+            "('attn_implementation'), and such code is never fetched. Remove that entry."
+        )
     if _INDEX in chosen:
         _check_index(folder, set(chosen))
+
+
+def _names_a_repository(value: object, *, chooses: bool = False) -> bool:
+    """Whether an entry that chooses an implementation, at any depth, has the form of a repository's name."""
+    if isinstance(value, dict):
+        return any(
+            _names_a_repository(item, chooses=chooses or any(name in key for name in _IMPLEMENTATIONS))
+            for key, item in value.items()
+        )
+    if isinstance(value, list):
+        return any(_names_a_repository(item, chooses=chooses) for item in value)
+    return chooses and isinstance(value, str) and "/" in value
 
 
 def _check_index(folder: Path, present: set[str]) -> None:
