@@ -37,8 +37,8 @@ docs: $(VENV)/.installed-docs
 	$(VENV)/bin/zensical build --strict
 
 lock: $(VENV)/.installed-supply
-	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
-		--no-emit-index-url --no-emit-trusted-host --output-file requirements.lock requirements.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
+		--output-file requirements.lock requirements.txt
 
 sbom: $(VENV)/.installed-supply
 	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json $(VENV)

@@ -410,7 +410,10 @@ class RunnerContract:
         leased.run(work)
 
     def test_the_event_loop_is_never_held_up(self, leased: Leased) -> None:
-        """While a model is loaded, generates, and is unloaded, a ticker is never late by more than 100 ms."""
+        """While a model is loaded, generates, and is unloaded, a ticker is never late by 100 ms more than a thread's.
+
+        The machine and the interpreter may hold up both; only what we do on the event loop holds up one of them.
+        """
 
         async def work() -> float:
             late = 0.0
@@ -424,18 +427,42 @@ class RunnerContract:
                     await asyncio.sleep(0.01)
                     late = max(late, loop.time() - begun - 0.01)
 
-            ticker = asyncio.create_task(tick())
-            async with ModelPool() as pool:
-                async with pool.acquire_context(leased.config) as handle:
-                    runner = create_runner(handle)
-                    prompts = ["word " * 200, *PROMPTS]
-                    await asyncio.gather(*(runner.generate(prompt=prompt, max_new_tokens=40) for prompt in prompts))
-                await pool.unload_all()
-            done.set()
-            await ticker
-            return late
+            with _ThreadTicker() as control:
+                ticker = asyncio.create_task(tick())
+                async with ModelPool() as pool:
+                    async with pool.acquire_context(leased.config) as handle:
+                        runner = create_runner(handle)
+                        prompts = ["word " * 200, *PROMPTS]
+                        await asyncio.gather(*(runner.generate(prompt=prompt, max_new_tokens=40) for prompt in prompts))
+                    await pool.unload_all()
+                done.set()
+                await ticker
+            return late - control.late
 
         assert min(asyncio.run(work()) for _ in range(3)) < 0.1  # a busy machine may steal one of them
 
     def _end_tokens(self, runner: LLMRunner) -> frozenset[int]:
         return cast(TextModel, runner._handle.model).tokenizer.end_tokens
+
+
+class _ThreadTicker:
+    """How late a thread that only waits is woken at most."""
+
+    def __init__(self) -> None:
+        self.late = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._tick)
+
+    def __enter__(self) -> _ThreadTicker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        while not self._done.is_set():
+            begun = time.monotonic()
+            self._done.wait(0.01)
+            self.late = max(self.late, time.monotonic() - begun - 0.01)
