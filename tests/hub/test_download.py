@@ -217,8 +217,8 @@ def test_a_silent_hub_counts_as_interrupted(hub: HubStandIn) -> None:
     silence = threading.Event()
     hub.repositories[REPOSITORY] = {"model.gguf": DATA}
     hub.before_bytes = lambda: silence.wait(30)
+    repository = HubClient(hub.endpoint).repository(REPOSITORY)
     client = HubClient(hub.endpoint, timeout=0.05)
-    repository = client.repository(REPOSITORY)
     with pytest.raises(Interrupted, match=r"[Tt]ime"), client.stream(repository, "model.gguf") as stream:
         list(stream)
     silence.set()
