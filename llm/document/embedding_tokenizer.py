@@ -30,3 +30,14 @@ def open_tokenizer(folder: EmbeddingFolder) -> Tokenizer | None:
     except Exception as exc:  # the library raises plain Exception
         raise ModelFormatError(f"{str(file)!r} is not a tokenizer. Download the model again.") from exc
     return tokenizer
+
+
+def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a text, with those that the model wants at its ends."""
+    ids: list[int] = tokenizer.encode(whole_characters(text)).ids
+    return ids
+
+
+def whole_characters(text: str) -> str:
+    """The text without halves of surrogate pairs, which no tokenizer takes and some documents hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -17,7 +17,7 @@ from ..engine.compute_budget import PROCESS_BUDGET
 from ..exceptions import EngineClosedError, ModelFormatError, ModelLoadError
 from ..privacy import require_private
 from .embedding_folder import EmbeddingFolder
-from .embedding_tokenizer import open_tokenizer
+from .embedding_tokenizer import open_tokenizer, token_ids
 from .onnx_graph import Precision, build_graph
 from .token_batches import token_batches
 
@@ -78,7 +78,7 @@ class OnnxEmbedder:
 
     def _embed(self, texts: Sequence[str], prompt: str) -> npt.NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        tokens = [self._tokenizer.encode(prompt + text).ids for text in texts]
+        tokens = [token_ids(self._tokenizer, prompt + text) for text in texts]
         for batch in token_batches(list(map(len, tokens))):
             inputs = _padded([tokens[position] for position in batch])
             with PROCESS_BUDGET.turn():

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..engine.compute_budget import PROCESS_BUDGET, ComputeBudget
 from ..exceptions import EngineClosedError, ModelLoadError
 from .embedding_folder import EmbeddingFolder
-from .embedding_tokenizer import open_tokenizer
+from .embedding_tokenizer import open_tokenizer, token_ids, whole_characters
 from .passive_openmp import passive_openmp
 from .token_batches import BATCH_SIZE, token_batches
 
@@ -100,7 +100,7 @@ class SentenceTransformerEmbedder:
                 if self._on_cpu and torch.get_num_threads() != threads:
                     torch.set_num_threads(threads)
                 vectors[batch] = self._model.encode(
-                    [texts[position] for position in batch],
+                    [whole_characters(texts[position]) for position in batch],
                     prompt=prompt or None,
                     batch_size=len(batch),
                     show_progress_bar=False,
@@ -110,4 +110,4 @@ class SentenceTransformerEmbedder:
         return vectors
 
     def _length(self, text: str) -> int:
-        return len(self._tokenizer.encode(text).ids) if self._tokenizer else len(text)
+        return len(token_ids(self._tokenizer, text)) if self._tokenizer else len(text)
