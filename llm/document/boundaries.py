@@ -30,18 +30,23 @@ class Boundaries:
     Args:
         text: the whole text.
         block_ends: sorted positions behind paragraphs, tables and so on: the best places to cut.
+        tables: sorted beginnings and ends of what is not cut where a piece can hold it.
     """
 
-    def __init__(self, text: str, block_ends: Sequence[int]) -> None:
+    def __init__(self, text: str, block_ends: Sequence[int], tables: Sequence[tuple[int, int]] = ()) -> None:
         self.text = text
         self._block_ends = block_ends
+        self._tables = tables
         self._sentence_ends = [match.end() for match in _STOP.finditer(text) if _ends_sentence(text, match)]
 
-    def best_end(self, floor: int, lowest: int, limit: int) -> int | None:
-        """Where a piece best ends: in (`floor`, `limit`], or at least behind a word in (`lowest`, `limit`].
+    def best_end(self, floor: int, lowest: int, limit: int, *, size: int) -> int | None:
+        """Where a piece of at most `size` characters ends: best in (`floor`, `limit`], at least in (`lowest`, `limit`].
 
-        None where there is no such place. `limit` lies within the text.
+        None where there is no place behind a word. `limit` lies within the text.
         """
+        before_table = self._end_before_table(limit, size)
+        if before_table > lowest:
+            return before_table
         for ends in (self._block_ends, self._sentence_ends):
             index = bisect_right(ends, limit) - 1
             if index >= 0 and ends[index] > floor:
@@ -67,6 +72,17 @@ class Boundaries:
             if self._begins_word(position):
                 return position
         return None
+
+    def _end_before_table(self, limit: int, size: int) -> int:
+        """The end of the block before the table that a cut at `limit` would part, if a piece can hold it; else 0."""
+        index = bisect_left(self._tables, (limit,)) - 1
+        if index < 0:
+            return 0
+        start, end = self._tables[index]
+        if not limit < end <= start + size:
+            return 0
+        block = bisect_right(self._block_ends, start) - 1
+        return self._block_ends[block] if block >= 0 else 0
 
     def _word_end(self, lowest: int, limit: int) -> int | None:
         if not _WORD_END.search(self.text, lowest, limit + 1):

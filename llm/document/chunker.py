@@ -71,7 +71,9 @@ def chunk_document(document: LoadedDocument, sizes: ChunkSizes) -> list[ContextC
     blocks = list(_blocks(document))
     starts = [block.start for block in blocks]
     # A heading stays with what it is above, so its end is no good place to cut.
-    boundaries = Boundaries(document.text, [block.end for block in blocks if not _is_heading(block.item)])
+    block_ends = [block.end for block in blocks if not _is_heading(block.item)]
+    tables = [(block.start, block.end) for block in blocks if block.item is not None and block.item.kind == "table"]
+    boundaries = Boundaries(document.text, block_ends, tables)
     chunks = []
     for first, last in _stretches(blocks):
         for start, end in pack(

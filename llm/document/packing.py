@@ -35,7 +35,7 @@ def pack(
             return
         # Each piece has to bring something new, so it ends behind the first character that no piece holds yet.
         fresh = skip_space(text, reached, end)
-        cut = boundaries.best_end(max(at + int(size * fill), fresh), fresh, at + size)
+        cut = boundaries.best_end(max(at + int(size * fill), fresh), fresh, at + size, size=size)
         if cut is None and fresh > reached > at:
             at = reached = fresh  # a word too long to stand behind the overlap may fit without it
             continue

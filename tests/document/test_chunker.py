@@ -208,6 +208,24 @@ def test_table_rows_stay_whole_where_they_fit() -> None:
         assert chunk.text.split("\n")[-1] in rows
 
 
+@pytest.mark.parametrize("before", [1, 5, 12, 20])
+def test_a_table_that_fits_is_not_cut(before: int) -> None:
+    """A table of 900 characters stands whole in a context chunk, heading and all, however much is before it."""
+    table = "\n".join(["| berth | depth |", *(f"| {number:04} | {number * 7:08} |" for number in range(45))])
+    assert 850 < len(table) < 920
+    document = built(
+        ("This is a sentence of the text. " * before, item()),
+        ("Depths", item("heading", level=2)),
+        (table, item("table")),
+        (table, item("table")),
+        ("This is a sentence of the text. " * before, item()),
+    )
+    chunks = chunk_document(document, DEFAULT)
+    check(document, DEFAULT, chunks)
+    assert sum(table in chunk.text for chunk in chunks) == 2
+    assert any("Depths\n\n" + table in chunk.text for chunk in chunks)
+
+
 def test_a_heading_stays_with_its_text() -> None:
     """No context chunk ends with a heading that has text below it."""
     parts = []
@@ -311,10 +329,10 @@ def test_work_is_in_proportion_to_the_text(unit: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(graphemes.unicodedata, "category", counted)
     best_end = boundaries.Boundaries.best_end
 
-    def counted_end(self: boundaries.Boundaries, floor: int, lowest: int, limit: int) -> int | None:
+    def counted_end(self: boundaries.Boundaries, floor: int, lowest: int, limit: int, *, size: int) -> int | None:
         nonlocal steps
         steps += limit - lowest
-        return best_end(self, floor, lowest, limit)
+        return best_end(self, floor, lowest, limit, size=size)
 
     monkeypatch.setattr(boundaries.Boundaries, "best_end", counted_end)
     text = unit * (100_000 // len(unit))
