@@ -102,6 +102,7 @@ EXPECTED = {
     "Native function calling": "Tool: get_customer_data, Args: {'customer_id': ",
     "Tools that are called for you": " steps",
     "Structured answers": "name=",
+    "Custom backend selection": "",
     "Model pool for production deployments": "",
     "Session-based document scope": "",
 }
