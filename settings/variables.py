@@ -109,6 +109,8 @@ VARIABLES: dict[str, Variable] = {
         Variable("KB_CHROMA_EMBEDDING_MODEL", "knowledge", "embedding_model", _text),
         Variable("KB_CHROMA_EMBEDDING_MODEL_DIR", "knowledge", "embedding_model_dir", _text),
         Variable("KB_CHROMA_EMBEDDING_ENGINE", "knowledge", "embedding_engine", _text),
+        Variable("KB_TEXT_ENCODING", "knowledge", "text_encoding", _optional(_text)),
+        Variable("DOCLING_ARTIFACTS_PATH", "knowledge", "artifacts_path", _optional(_text)),
         Variable("KB_CHROMA_RETRIEVAL_CHUNK_SIZE", "knowledge", "retrieval_chunk_size", _whole),
         Variable("KB_CHROMA_RETRIEVAL_CHUNK_OVERLAP", "knowledge", "retrieval_chunk_overlap", _whole),
         Variable("KB_CHROMA_CONTEXT_CHUNK_SIZE", "knowledge", "context_chunk_size", _whole),

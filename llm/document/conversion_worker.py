@@ -54,6 +54,8 @@ def main(folder: str) -> None:
         folder: the private folder; the working directory, too. It is removed at the end.
     """
     answers = _take_over_standard_output()
+    for name in [name for name in os.environ if name.startswith("DOCLING_")]:
+        del os.environ[name]  # Docling would follow them; what it does is decided by the loader alone
     os.environ.update(_ENVIRONMENT, TMPDIR=folder, TEMP=folder, TMP=folder)
     sys.addaudithook(_refuse_connections)
     _limit_process()

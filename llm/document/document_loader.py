@@ -23,6 +23,7 @@ from .conversion_process import ConversionProcess
 from .document import DocumentItem, LoadedDocument
 from .document_source import base_name, read_file, too_large
 from .file_type import FileType, recognise
+from .layout_models import layout_engine
 from .limits import DocumentLimits
 
 DOCUMENTS_PER_PROCESS = 200  # what parsers leak is given back after so many
@@ -65,8 +66,8 @@ class DocumentLoader:
             raise ConfigError("processes", processes, "a whole number from 1 to 64")
         if encoding is not None:
             _check_encoding(encoding)
-        if artifacts_path is not None and not os.path.isdir(artifacts_path):
-            raise ConfigError("artifacts_path", os.fspath(artifacts_path), "a folder with Docling's layout models")
+        if artifacts_path is not None:
+            layout_engine(os.fspath(artifacts_path))
         self._limits = limits or DocumentLimits()
         self._options = ConversionOptions(
             encoding=encoding,

@@ -52,6 +52,16 @@ def tables_of(rows: Sequence[Row]) -> list[Table]:
     return tables
 
 
+def grid_of(rows: Sequence[Row]) -> Grid:
+    """The cells of what somebody else says is a table; one column where none can be told apart."""
+    bands = _bands(rows)
+    full = [band for band in bands if len(band) >= 2]
+    columns = _columns(full) if full else []
+    if not 2 <= len(columns) <= MOST_COLUMNS:
+        return tuple((tuple(line for row in band for line in row.lines),) for band in bands)
+    return _grid(bands, columns)
+
+
 def _bands(rows: Sequence[Row]) -> list[list[Row]]:
     """Rows at the same height, from left to right."""
     bands: list[list[Row]] = []
@@ -94,15 +104,19 @@ def _table(run: Sequence[Sequence[Row]]) -> Table | None:
     # A page of two columns with short rows has two columns everywhere and no row of more; numbers give tables away.
     if len(columns) == 2 and not _has_narrow_column(full, columns):
         return None
+    return Table(grid=_grid(run, columns), rows=tuple(row for band in run for row in band))
+
+
+def _grid(bands: Sequence[Sequence[Row]], columns: Sequence[tuple[float, float]]) -> Grid:
     grid = []
-    for band in run:
+    for band in bands:
         row: list[tuple[int, ...]] = [()] * len(columns)
         for cell in band:
             hit = _overlapped(columns, cell)
             column = hit[0] if hit else min(range(len(columns)), key=lambda n: abs(columns[n][0] - cell.left))
             row[column] += cell.lines
         grid.append(tuple(row))
-    return Table(grid=tuple(grid), rows=tuple(row for band in run for row in band))
+    return tuple(grid)
 
 
 def _columns(bands: Sequence[Sequence[Row]]) -> list[tuple[float, float]]:

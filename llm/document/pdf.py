@@ -8,15 +8,18 @@ from io import BytesIO
 import pypdfium2  # type: ignore[import-untyped]
 from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
 from docling.datamodel.document import ConversionResult
+from docling.datamodel.object_detection_engine_options import OnnxRuntimeObjectDetectionEngineOptions
+from docling.datamodel.pipeline_options import BaseLayoutOptions, LayoutObjectDetectionOptions
 from docling.document_converter import DocumentConverter, ImageFormatOption, PdfFormatOption
 
 from ..exceptions import DocumentDamagedError
 from .conversion import ConversionOptions
 from .docling_pieces import docling_pieces
 from .file_type import FileType
+from .layout_models import layout_engine
 from .limits import DocumentLimits
 from .ocr import find_engine
-from .pdf_pipeline import GeometricLayoutOptions, GeometricPdfPipeline, pipeline_options
+from .pdf_pipeline import GeometricLayoutOptions, GeometricPdfPipeline, ModelPdfPipeline, PageReading, pipeline_options
 from .pieces import Conversion
 
 _PART_OF_TIME = 0.9  # after which what is there is returned; the rest of the time is for putting it together
@@ -31,17 +34,24 @@ class PdfConverter:
 
     def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
         self._options = options
-        layout = GeometricLayoutOptions.model_validate(
-            {"ocr": options.ocr, "ocr_languages": options.ocr_languages, "max_pixels": limits.max_image_pixels}
+        reading = {"ocr": options.ocr, "ocr_languages": options.ocr_languages, "max_pixels": limits.max_image_pixels}
+        layout: BaseLayoutOptions = GeometricLayoutOptions.model_validate(reading)
+        kind: type[GeometricPdfPipeline] = GeometricPdfPipeline
+        if options.artifacts_path is not None:
+            layout = _layout_model(options.artifacts_path)
+            kind = type("ModelPdfPipeline", (ModelPdfPipeline,), {"reading": PageReading(**reading)})
+        pipeline = pipeline_options(
+            layout, timeout=_PART_OF_TIME * limits.timeout, artifacts_path=options.artifacts_path
         )
-        pipeline = pipeline_options(layout, timeout=_PART_OF_TIME * limits.timeout)
         self._converter = DocumentConverter(
             allowed_formats=[InputFormat.PDF, InputFormat.IMAGE],
             format_options={
-                InputFormat.PDF: PdfFormatOption(pipeline_cls=GeometricPdfPipeline, pipeline_options=pipeline),
-                InputFormat.IMAGE: ImageFormatOption(pipeline_cls=GeometricPdfPipeline, pipeline_options=pipeline),
+                InputFormat.PDF: PdfFormatOption(pipeline_cls=kind, pipeline_options=pipeline),
+                InputFormat.IMAGE: ImageFormatOption(pipeline_cls=kind, pipeline_options=pipeline),
             },
         )
+        # A model is loaded now, not on the first document's account.
+        self._converter.initialize_pipeline(InputFormat.PDF)
 
     def convert(self, data: bytes, file_type: FileType, *, filename: str) -> Conversion:
         """Read a PDF file or an image.
@@ -76,6 +86,15 @@ class PdfConverter:
         read_off = {page.page_no for page in result.pages if any(cell.from_ocr for cell in page.cells)}
         if read_off:
             yield f"Read off pictures, so with mistakes perhaps: {_pages(read_off)}."
+
+
+def _layout_model(folder: str) -> BaseLayoutOptions:
+    """Options that run the layout model of a folder."""
+    if layout_engine(folder) == "transformers":
+        return LayoutObjectDetectionOptions.from_preset("layout_heron_default")
+    return LayoutObjectDetectionOptions.from_preset(
+        "layout_heron_default", engine_options=OnnxRuntimeObjectDetectionEngineOptions()
+    )
 
 
 def _pages(numbers: Collection[int]) -> str:

@@ -1,4 +1,4 @@
-"""Docling's PDF pipeline with our geometric layout in the place of a layout model.
+"""Docling's PDF pipeline without what needs torchvision: with our geometric layout, or with a layout model on disk.
 
 Docling's own set-up of the pipeline loads every table engine that it knows, and with them torch and torchvision. This
 one names its stages itself: parse, lay out, assemble, order, and give headings their levels. It relies on how Docling
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from docling.datamodel.base_models import Cluster, LayoutPrediction, Page, Table, TableStructurePrediction
 from docling.datamodel.document import ConversionResult
@@ -20,7 +20,7 @@ from docling.datamodel.pipeline_options import (
     LayoutPostprocessorOptions,
     ThreadedPdfPipelineOptions,
 )
-from docling.models.base_layout_model import BaseLayoutModel
+from docling.models.base_layout_model import TABLE_LABELS, BaseLayoutModel
 from docling.models.factories import get_layout_factory
 from docling.models.stages.form_field.form_field_model import PdfFormFieldModel
 from docling.models.stages.heading_hierarchy.heading_hierarchy_model import HeadingHierarchyModel
@@ -37,7 +37,8 @@ from docling_core.types.doc.page import BoundingRectangle, PdfTextCell, TextCell
 
 from .ocr import OcrEngine, find_engine
 from .page_layout import BlockKind, blocks_of
-from .page_lines import Line
+from .page_lines import Line, rows_of
+from .page_tables import Grid, grid_of
 
 _LABELS: dict[BlockKind, DocItemLabel] = {
     "heading": DocItemLabel.SECTION_HEADER,
@@ -60,8 +61,8 @@ class GeometricPdfPipeline(StandardPdfPipeline):
     def _init_models(self) -> None:
         self.keep_images = False
         self.keep_backend = False
-        self.preprocessing_model = _ParseOnly(PagePreprocessingOptions(images_scale=None))
-        self.ocr_model = _pass_through
+        self.preprocessing_model = self._make_preprocessing()
+        self.ocr_model = self._make_ocr()
         factory = get_layout_factory(allow_external_plugins=False)
         if GeometricLayoutOptions.kind not in factory.registered_kind:
             factory.register(GeometricLayoutModel, __package__ or "llm.document", __name__)
@@ -72,14 +73,63 @@ class GeometricPdfPipeline(StandardPdfPipeline):
             enable_remote_services=False,
         )
         self.layout_postprocessing_model = LayoutPostprocessingModel(
-            options=LayoutPostprocessorOptions.model_validate({"run_postprocessor": False})
+            options=LayoutPostprocessorOptions.model_validate(
+                {"run_postprocessor": self.layout_model.requires_layout_postprocessing}
+            )
         )
-        self.table_model = _pass_through  # type: ignore[assignment]
+        self.table_model = self._make_tables()
         self.form_field_model = PdfFormFieldModel(enabled=False)
         self.assemble_model = PageAssembleModel(options=PageAssembleOptions())
         self.reading_order_model = ReadingOrderModel(options=ReadingOrderOptions())
         self.heading_hierarchy_model = HeadingHierarchyModel(options=self.pipeline_options.heading_hierarchy_options)
         self.enrichment_pipe = []
+
+    def _make_preprocessing(self) -> PagePreprocessingModel:
+        return _ParseOnly(PagePreprocessingOptions(images_scale=None))
+
+    def _make_ocr(self) -> Any:
+        return _pass_through  # the layout reads pages off before it lays them out
+
+    def _make_tables(self) -> Any:
+        return _pass_through  # the layout says what the cells are
+
+
+class ModelPdfPipeline(GeometricPdfPipeline):
+    """The same stages with a layout model of Docling's; cells of the tables that it finds are ours to tell apart.
+
+    Docling runs the layout first and OCR after it, and only then gives each region its lines, so a page without text
+    can be read off in between.
+    """
+
+    reading: ClassVar[PageReading]
+
+    def _make_preprocessing(self) -> PagePreprocessingModel:
+        return PagePreprocessingModel(PagePreprocessingOptions(images_scale=None))
+
+    def _make_ocr(self) -> Any:
+        return self.reading
+
+    def _make_tables(self) -> Any:
+        return _structure_tables
+
+
+class PageReading:
+    """Reads text off pages that have none, as a stage of a pipeline."""
+
+    def __init__(self, *, ocr: bool, ocr_languages: Sequence[str], max_pixels: int) -> None:
+        self._ocr = ocr
+        self._languages = tuple(ocr_languages)
+        self._max_pixels = max_pixels
+
+    @cached_property
+    def _engine(self) -> OcrEngine | None:
+        return find_engine(self._languages) if self._ocr else None
+
+    def __call__(self, _conv_res: ConversionResult, pages: Iterable[Page]) -> Iterable[Page]:
+        for page in pages:
+            if sum(len(cell.text.strip()) for cell in page.cells) < LEAST_TEXT and self._engine is not None:
+                _read_off(page, self._engine, self._max_pixels)
+            yield page
 
 
 class GeometricLayoutOptions(BaseLayoutOptions):
@@ -103,21 +153,14 @@ class GeometricLayoutModel(BaseLayoutModel):
     requires_layout_postprocessing = False
 
     def __init__(self, *, options: GeometricLayoutOptions, **_for_models: object) -> None:
-        self.options = options
-
-    @cached_property
-    def _engine(self) -> OcrEngine | None:
-        return find_engine(self.options.ocr_languages) if self.options.ocr else None
+        self._reading = PageReading(ocr=options.ocr, ocr_languages=options.ocr_languages, max_pixels=options.max_pixels)
 
     @classmethod
     def get_options_type(cls) -> type[BaseLayoutOptions]:
         return GeometricLayoutOptions
 
-    def predict_layout(self, conv_res: ConversionResult, pages: Sequence[Page]) -> Sequence[LayoutPrediction]:  # noqa: ARG002
-        for page in pages:
-            if sum(len(cell.text.strip()) for cell in page.cells) < LEAST_TEXT and self._engine is not None:
-                _read_off(page, self._engine, self.options.max_pixels)
-        return [_lay_out(page) for page in pages]
+    def predict_layout(self, conv_res: ConversionResult, pages: Sequence[Page]) -> Sequence[LayoutPrediction]:
+        return [_lay_out(page) for page in self._reading(conv_res, pages)]
 
 
 class _ParseOnly(PagePreprocessingModel):
@@ -127,11 +170,14 @@ class _ParseOnly(PagePreprocessingModel):
         return page
 
 
-def pipeline_options(layout: BaseLayoutOptions, *, timeout: float) -> ThreadedPdfPipelineOptions:
+def pipeline_options(
+    layout: BaseLayoutOptions, *, timeout: float, artifacts_path: str | None = None
+) -> ThreadedPdfPipelineOptions:
     """Options under which the pipeline above does what it is for."""
     return ThreadedPdfPipelineOptions.model_validate(
         {
             "document_timeout": timeout,
+            "artifacts_path": artifacts_path,
             "do_ocr": False,
             "do_table_structure": False,
             "generate_parsed_pages": True,  # for the style of headings
@@ -196,6 +242,22 @@ def _lay_out(page: Page) -> LayoutPrediction:
             tables[number] = _table(page, cluster, [[[cells[n] for n in cell] for cell in row] for row in block.grid])
     page.predictions.tablestructure = TableStructurePrediction(table_map=tables)
     return LayoutPrediction(clusters=clusters)
+
+
+def _structure_tables(_conv_res: ConversionResult, pages: Iterable[Page]) -> Iterable[Page]:
+    """Give the tables that a layout model has found their cells."""
+    for page in pages:
+        tables = {}
+        if page.size is not None and page.predictions.layout is not None:
+            for cluster in page.predictions.layout.clusters:
+                grid: Grid = ()
+                if cluster.label in TABLE_LABELS:
+                    grid = grid_of(rows_of([_line(cell, page.size.height) for cell in cluster.cells]))
+                if grid:
+                    cells = [[[cluster.cells[n] for n in cell] for cell in row] for row in grid]
+                    tables[cluster.id] = _table(page, cluster, cells)
+        page.predictions.tablestructure = TableStructurePrediction(table_map=tables)
+        yield page
 
 
 def _table(page: Page, cluster: Cluster, grid: Sequence[Sequence[Sequence[TextCell]]]) -> Table:

@@ -42,6 +42,8 @@ class ChromaKnowledgeConfig:
         host: of a Chroma server that keeps the vectors, so that several processes can share the store; None keeps them
             in `persist_directory`, for one process at a time.
         port: of the server.
+        artifacts_path: folder of Docling's layout models for PDF files; None reads them without a model.
+        text_encoding: of text files that are not UTF-8 and do not say what they are; None refuses them.
 
     Raises:
         ConfigError: names the field, its value and what is allowed.
@@ -62,6 +64,8 @@ class ChromaKnowledgeConfig:
     context_chunk_overlap: int = 100
     host: str | None = None
     port: int = 8000
+    artifacts_path: str | None = None
+    text_encoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.store_type not in STORE_TYPES:

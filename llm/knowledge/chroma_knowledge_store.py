@@ -119,7 +119,7 @@ class ChromaKnowledgeStore(KnowledgeStore):
         if loader is None:
             from ..document.document_loader import DocumentLoader
 
-            loader = DocumentLoader()
+            loader = DocumentLoader(artifacts_path=self._config.artifacts_path, encoding=self._config.text_encoding)
             resources.callback(loader.close)
         self._vectors = VectorIndex(
             self._config,
