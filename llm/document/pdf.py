@@ -34,12 +34,20 @@ class PdfConverter:
 
     def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
         self._options = options
-        reading = {"ocr": options.ocr, "ocr_languages": options.ocr_languages, "max_pixels": limits.max_image_pixels}
-        layout: BaseLayoutOptions = GeometricLayoutOptions.model_validate(reading)
-        kind: type[GeometricPdfPipeline] = GeometricPdfPipeline
-        if options.artifacts_path is not None:
+        layout: BaseLayoutOptions
+        kind: type[GeometricPdfPipeline]
+        if options.artifacts_path is None:
+            layout = GeometricLayoutOptions.model_validate(
+                {"ocr": options.ocr, "ocr_languages": options.ocr_languages, "max_pixels": limits.max_image_pixels}
+            )
+            kind = GeometricPdfPipeline
+        else:
             layout = _layout_model(options.artifacts_path)
-            kind = type("ModelPdfPipeline", (ModelPdfPipeline,), {"reading": PageReading(**reading)})
+            reading = PageReading(
+                ocr=options.ocr, ocr_languages=options.ocr_languages, max_pixels=limits.max_image_pixels
+            )
+            # Docling makes the pipeline itself, from its class and options of its own.
+            kind = type("ModelPdfPipeline", (ModelPdfPipeline,), {"reading": reading})
         pipeline = pipeline_options(
             layout, timeout=_PART_OF_TIME * limits.timeout, artifacts_path=options.artifacts_path
         )
@@ -90,11 +98,10 @@ class PdfConverter:
 
 def _layout_model(folder: str) -> BaseLayoutOptions:
     """Options that run the layout model of a folder."""
-    if layout_engine(folder) == "transformers":
-        return LayoutObjectDetectionOptions.from_preset("layout_heron_default")
-    return LayoutObjectDetectionOptions.from_preset(
-        "layout_heron_default", engine_options=OnnxRuntimeObjectDetectionEngineOptions()
-    )
+    engine = None if layout_engine(folder) == "transformers" else OnnxRuntimeObjectDetectionEngineOptions()
+    options = LayoutObjectDetectionOptions.from_preset("layout_heron_default", engine_options=engine)
+    assert isinstance(options, LayoutObjectDetectionOptions)
+    return options
 
 
 def _pages(numbers: Collection[int]) -> str:
