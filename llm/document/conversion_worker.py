@@ -19,7 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from ..exceptions import DocumentDamagedError, DocumentError, DocumentTooLargeError, UnsupportedDocumentError
+from ..exceptions import (
+    DocumentDamagedError,
+    DocumentError,
+    DocumentTooLargeError,
+    PrivacyError,
+    UnsupportedDocumentError,
+)
+from ..lockdown import can_lock_down, lock_down
 from .conversion import ConversionOptions, Converters, check
 from .frames import read_frame, write_frame
 from .limits import DocumentLimits
@@ -58,6 +65,7 @@ def main(folder: str) -> None:
         del os.environ[name]  # Docling would follow them; what it does is decided by the loader alone
     os.environ.update(_ENVIRONMENT, TMPDIR=folder, TEMP=folder, TMP=folder)
     sys.addaudithook(_refuse_connections)
+    _lock_down()
     _limit_process()
     messages = _receive(sys.stdin.buffer, Path(folder))
     settings, _ = messages.get()
@@ -155,6 +163,14 @@ def _leave(folder: Path) -> NoReturn:
 def _refuse_connections(event: str, _arguments: object) -> None:
     if event in _REFUSED:
         raise PermissionError("a conversion process asks nobody")
+
+
+def _lock_down() -> None:
+    """The hook does not see native code; the kernel does."""
+    if can_lock_down():
+        # Where a container forbids filters, the hook refuses connections all the same.
+        with contextlib.suppress(PrivacyError):
+            lock_down(allow_open_sockets=True)
 
 
 def _limit_process() -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 from ..exceptions import ConfigError, ModelNotFoundError, OfflineError
 from ..hub.download import Downloader
 from ..hub.hub_client import HubClient
-from ..hub.local_models import find_under, require_file_or_folder, require_inside
+from ..hub.local_models import files_below, find_under, require_file_or_folder, require_inside
+from ..hub.model_lock import check_lock
 from ..hub.model_name import hub_location, is_explicit_path, relative_parts
 from ..hub.policy import download_policy
 from ..hub.progress import ProgressCallback, progress_reporter
@@ -58,7 +59,9 @@ def locate_embedding_model(config: ChromaKnowledgeConfig, *, progress: ProgressC
         return _require_folder(require_file_or_folder(Path(name).expanduser()))
     parts = _parts(name)
     folder = Path(config.embedding_model_dir).expanduser()
-    return _on_disk(folder, parts) or _packaged(parts) or _from_hub(config, folder, parts, progress)
+    found = _on_disk(folder, parts) or _packaged(parts) or _from_hub(config, folder, parts, progress)
+    check_lock(folder, (found / file for file in files_below(found)))
+    return found
 
 
 def choose_embedding_files(names: Iterable[str], *, model_name: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from .gguf_header import GGUFHeader, check_gguf, part_names
 from .hub_client import HubClient, RemoteFile, RemoteRepository
 from .huggingface_folder import check_huggingface_folder
 from .local_models import files_below, find_under, require_file_or_folder, require_inside
+from .model_lock import check_lock
 from .model_name import hub_location, is_explicit_path, relative_parts
 from .policy import download_policy
 from .progress import ProgressCallback, progress_reporter
@@ -67,7 +68,7 @@ def resolve_model(
     Raises:
         ConfigError: the name is not one, or names several models.
         ModelNotFoundError: there is no such model.
-        ModelFormatError: its files are not safe to load.
+        ModelFormatError: its files are not safe to load, or not those that models_dir's SHA256SUMS lists.
         OfflineError: it would have to be downloaded, and that is forbidden.
         DownloadError: it could not be downloaded.
     """
@@ -78,8 +79,11 @@ def resolve_model(
         config = config.replace(models_dir=str(models_dir))
     found = _on_disk(config) or _from_hub(config, offline, progress)
     if found.kind == "gguf":
-        return replace(found, header=check_gguf(found.path))
+        header = check_gguf(found.path)
+        check_lock(_models_dir(config), header.parts)
+        return replace(found, header=header)
     check_huggingface_folder(found.path, trust_remote_code=config.trust_remote_code)
+    check_lock(_models_dir(config), (found.path / name for name in files_below(found.path)))
     return found
 
 

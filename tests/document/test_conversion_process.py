@@ -19,6 +19,7 @@ from llm import exceptions
 from llm.document import DocumentLimits, DocumentLoader
 from llm.document.conversion import ConversionOptions
 from llm.document.conversion_process import ConversionProcess
+from llm.lockdown import can_lock_down
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are told apart on POSIX systems")
 
@@ -204,3 +205,14 @@ def test_limits_are_checked() -> None:
         DocumentLoader(encoding="no such encoding")
     with pytest.raises(exceptions.ConfigError, match="artifacts_path"):
         DocumentLoader(artifacts_path="/no/such/folder")
+
+
+@pytest.mark.skipif(not can_lock_down(), reason="seccomp is for Linux")
+def test_the_kernel_refuses_it_the_network() -> None:
+    """The process runs under a filter, so native code in a parser gets no socket either."""
+    with DocumentLoader() as loader:
+        loader.load_bytes(b"one", "a.txt")
+        (child,) = children()
+        status = Path(f"/proc/{child}/status").read_text()
+    assert "\nSeccomp:\t2\n" in status
+    assert "\nNoNewPrivs:\t1\n" in status
