@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from llm.document.embeddings import open_embedder
+from llm.document import embeddings
+from llm.document.embeddings import Embedder, open_embedder
 from llm.document.token_batches import token_batches
-from llm.exceptions import EngineClosedError
+from llm.exceptions import EngineClosedError, ModelLoadError
 from llm.knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from llm.testing.small_embedding_model import write_embedding_model
 
@@ -25,6 +27,11 @@ TEXTS = [
 ]
 
 
+def torch_embedder(folder: Path) -> Embedder:
+    path = write_embedding_model(folder / "m")
+    return open_embedder(ChromaKnowledgeConfig(embedding_model=str(path), embedding_engine="sentence_transformers"))
+
+
 def test_batches_hold_every_text_once_by_length() -> None:
     """Batches are as large as asked, longest texts first, and together hold each position once."""
     lengths = [5, 1, 9, 9, 2, 7, 3]
@@ -32,6 +39,28 @@ def test_batches_hold_every_text_once_by_length() -> None:
     assert [[lengths[position] for position in batch] for batch in batches] == [[9, 9, 7], [5, 3, 2], [1]]
     assert sorted(position for batch in batches for position in batch) == list(range(7))
     assert token_batches([]) == []
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without sentence-transformers, asking for it names what to install and which setting does without."""
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    monkeypatch.delitem(sys.modules, "llm.document.sentence_transformer_embedder", raising=False)
+    monkeypatch.delattr("llm.document.sentence_transformer_embedder", raising=False)
+    folder = write_embedding_model(tmp_path / "m")
+    config = ChromaKnowledgeConfig(embedding_model=str(folder), embedding_engine="sentence_transformers")
+    with pytest.raises(ModelLoadError, match=r"practorflow\[transformers\].*KB_CHROMA_EMBEDDING_ENGINE=onnx"):
+        open_embedder(config)
+
+
+def test_auto_takes_what_can_run_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU, a model of the BERT family runs on onnxruntime, and another pooling on torch."""
+    pytest.importorskip("sentence_transformers")
+    monkeypatch.setattr(embeddings, "_DRIVER", tmp_path / "no driver")
+    engines = []
+    for pooling in ("cls", "max"):
+        folder = write_embedding_model(tmp_path / pooling, pooling=pooling)
+        engines.append(open_embedder(ChromaKnowledgeConfig(embedding_model=str(folder))).identity.split("/")[1])
+    assert engines == ["onnx-int8", "torch-fp32"]
 
 
 class TestSentenceTransformers:
@@ -46,7 +75,9 @@ class TestSentenceTransformers:
         from sentence_transformers import SentenceTransformer
 
         folder = write_embedding_model(tmp_path / "m")
-        embedder = open_embedder(ChromaKnowledgeConfig(embedding_model=str(folder)))
+        embedder = open_embedder(
+            ChromaKnowledgeConfig(embedding_model=str(folder), embedding_engine="sentence_transformers")
+        )
         vectors = embedder.embed(TEXTS)
         alone = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         expected = np.stack(
@@ -61,7 +92,7 @@ class TestSentenceTransformers:
 
     def test_a_closed_embedder_says_so(self, tmp_path: Path) -> None:
         """After close, which may be called twice, an embedder refuses."""
-        embedder = open_embedder(ChromaKnowledgeConfig(embedding_model=str(write_embedding_model(tmp_path / "m"))))
+        embedder = torch_embedder(tmp_path)
         embedder.close()
         embedder.close()
         with pytest.raises(EngineClosedError):
@@ -69,7 +100,7 @@ class TestSentenceTransformers:
 
     def test_threads_share_an_embedder(self, tmp_path: Path) -> None:
         """Eight threads at once get the vectors that each would get alone."""
-        embedder = open_embedder(ChromaKnowledgeConfig(embedding_model=str(write_embedding_model(tmp_path / "m"))))
+        embedder = torch_embedder(tmp_path)
         expected = embedder.embed(TEXTS)
         results: dict[int, np.ndarray] = {}
 
