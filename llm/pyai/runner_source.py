@@ -37,14 +37,17 @@ class HeldRunner:
 
     def __init__(self, runner: LLMRunner) -> None:
         self._runner = runner
+        # Asked now, because they are wanted even after the lease has ended.
+        self._model_name: str = getattr(runner, "model_name", "local")
+        self._abilities: Abilities | None = getattr(runner, "abilities", None)
 
     @property
     def model_name(self) -> str:
-        return getattr(self._runner, "model_name", "local")
+        return self._model_name
 
     @property
     def abilities(self) -> Abilities | None:
-        return getattr(self._runner, "abilities", None)
+        return self._abilities
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[LLMRunner]:

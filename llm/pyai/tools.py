@@ -13,15 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pydantic import Field
 from pydantic_ai import Agent
 from pydantic_ai.messages import ToolReturn
 from pydantic_ai.tools import RunContext
 
 DEFAULT_TOP_K = 5
-MAX_TOP_K = 20
 NOTHING_FOUND = "No passage in the documents matches this query. Say so, or try other words."
 
 
@@ -66,38 +64,35 @@ class KnowledgeDeps:
     Args:
         knowledge_store: where the documents are.
         document_scope: ids of the documents that the agent may see. None is all of them; an empty scope is none.
+        max_results: the most passages that one search returns.
     """
 
     knowledge_store: SearchableStore = field(repr=False)
     document_scope: Collection[str] | None = None
+    max_results: int = field(default=DEFAULT_TOP_K, kw_only=True)
 
 
 DepsT = TypeVar("DepsT", bound=HasKnowledge)
 
 
-async def search_knowledge(
-    ctx: RunContext[HasKnowledge],
-    query: str,
-    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] = DEFAULT_TOP_K,
-) -> ToolReturn[str]:
-    """Search the organization's documents for passages that answer a question.
+async def search_knowledge(ctx: RunContext[HasKnowledge], query: str) -> ToolReturn[str]:
+    """Search the documents for passages that answer a question.
 
     Args:
         ctx: the run.
         query: What to look for, in words.
-        top_k: The most passages to return.
     """
-    passages = await find_passages(ctx.deps, query, top_k)
+    passages = await find_passages(ctx.deps, query)
     return ToolReturn(format_passages(passages), metadata={"citations": [passage.citation() for passage in passages]})
 
 
-async def find_passages(deps: HasKnowledge, query: str, top_k: int = DEFAULT_TOP_K) -> list[FoundPassage]:
+async def find_passages(deps: HasKnowledge, query: str) -> list[FoundPassage]:
     """The passages within the scope of `deps`, best first, searched on a worker thread.
 
     Raises:
         KnowledgeError: the store cannot answer.
     """
-    scope = deps.document_scope
+    scope, top_k = deps.document_scope, getattr(deps, "max_results", DEFAULT_TOP_K)
     if scope is None:
         return list(await asyncio.to_thread(deps.knowledge_store.search, query, top_k))
     if not scope:
