@@ -359,7 +359,7 @@ class LLMRunner:
             rendered,
             tools=options.tools or (),
             json_reply=options.response_format is not None,
-            keep_malformed_calls=options.keep_malformed_calls,
+            tell_all_calls=options.tell_all_calls,
         )
         stops = (*options.stop_texts, *(config.stop_tokens or ()))
         return _Prepared(request, parser, stops, context_used, search_metadata)

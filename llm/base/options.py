@@ -36,7 +36,7 @@ class RunOptions(TypedDict, total=False):
     stop: str | Sequence[str] | None
     timeout: float | None
     template_variables: Mapping[str, Any] | None
-    keep_malformed_calls: bool
+    tell_all_calls: bool
 
 
 class GenerateOptions(RunOptions, total=False):
@@ -64,8 +64,8 @@ class Options:
         stop: texts that end the reply.
         timeout: seconds from the call to the last token.
         template_variables: further variables of the chat template, such as ``enable_thinking``.
-        keep_malformed_calls: a marked call whose arguments cannot be read is reported as one that was not finished;
-            else it is text of the reply. Without a constraint, a model may write such calls.
+        tell_all_calls: whatever is marked as a call is told as one, also where no tools are offered, and where its
+            arguments cannot be read (then as one that was not finished). Else both are text of the reply.
 
     Raises:
         RequestError: names the argument, its value and what is allowed.
@@ -92,7 +92,7 @@ class Options:
     stop: str | Sequence[str] | None = field(default=None, repr=False)
     timeout: float | None = None
     template_variables: Mapping[str, Any] | None = None
-    keep_malformed_calls: bool = False
+    tell_all_calls: bool = False
 
     def __post_init__(self) -> None:
         if (self.prompt is None) == (self.messages is None):

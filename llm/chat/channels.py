@@ -33,9 +33,9 @@ class ChannelReader:
         calls: CallReader,
         output: ReplyOutput,
         *,
-        keep_malformed_calls: bool = False,
+        tell_all_calls: bool = False,
     ) -> None:
-        self._keeps_malformed = keep_malformed_calls
+        self._tells_all = tell_all_calls
         self._reader = reader
         self._types = types
         self._calls = calls
@@ -88,7 +88,7 @@ class ChannelReader:
         channels = re.findall(re.escape(self._channel) + r"\s*(\w+)", header)
         if recipients:
             name = recipients[-1].removeprefix(self._tools)
-            return ("tool", name) if name in self._types else ("nobody", name)
+            return ("tool", name) if name in self._types or self._tells_all else ("nobody", name)
         return ("self" if channels and channels[-1] == self._thinking else "reader"), ""
 
     def _body(self, addressee: _Addressee, name: str) -> Reading[None]:
@@ -100,7 +100,7 @@ class ChannelReader:
                 reader.kept()
                 output.call_follows()
                 addressee = "nobody"
-            elif self._keeps_malformed and self._calls.is_malformed:
+            elif self._tells_all and self._calls.is_malformed:
                 reader.kept()
                 rest: list[str] = []
                 yield from self._until_end(rest)

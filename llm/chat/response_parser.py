@@ -48,7 +48,8 @@ class ResponseParser:
         reasoning_open: the prompt has already opened the reasoning (`CallSyntax.reasoning_is_open`).
         separate_reasoning: tell reasoning apart; else it stays in the text, with its markers.
         json_reply: the reply is to be one JSON value; a code fence around it is not part of it.
-        keep_malformed_calls: a marked call with a name whose arguments cannot be read stays a call; else it is text.
+        tell_all_calls: whatever is marked as a call and has a name is one, also without tools, and where its arguments
+            cannot be read. Else it is text.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class ResponseParser:
         reasoning_open: bool = False,
         separate_reasoning: bool = True,
         json_reply: bool = False,
-        keep_malformed_calls: bool = False,
+        tell_all_calls: bool = False,
     ) -> None:
         self._syntax = syntax
         self._types = ArgumentTypes(tools)
@@ -69,17 +70,17 @@ class ResponseParser:
         self._opening = syntax.reasoning_open.strip() or _USUAL_REASONING
         self._closing = syntax.reasoning_close.strip() or self._opening.replace("<", "</", 1)
         self._inner = _inner_mark(syntax)
+        self._tells_all = tell_all_calls
         self._marks = self._all_marks()
         self._firsts = tuple({mark.first for mark in self._marks})
         self._search = _any_of(self._firsts)
         if syntax.nesting == "channels":
             channels = ChannelReader(
-                self._reader, syntax, self._types, self._calls, self._output, keep_malformed_calls=keep_malformed_calls
+                self._reader, syntax, self._types, self._calls, self._output, tell_all_calls=tell_all_calls
             )
             self._reading = channels.read(reasoning_open=reasoning_open)
         else:
             self._reading = self._reply(reasoning_open)
-        self._keeps_malformed = keep_malformed_calls
         self._ended = False
         self._lost = ""
         self._partial = False
@@ -117,7 +118,7 @@ class ResponseParser:
             _Mark(self._closing, "stray"),
             _Mark(syntax.message_open, "message"),
         ]
-        if self._types:
+        if self._types or self._tells_all:
             marks += self._call_marks()
         skipped = [syntax.content_open, syntax.content_close, syntax.turn_end]
         marks += [_Mark(text, "skip") for text in skipped if re.search(r"[<>\[]", text)]
@@ -182,7 +183,7 @@ class ResponseParser:
         """Reasoning up to what closes it, or to the end."""
         reader, output = self._reader, self._output
         closes = [mark for mark in (self._closing, self._syntax.content_open.strip()) if mark]
-        calls = self._call_marks() if self._types else []
+        calls = self._call_marks() if self._types or self._tells_all else []
         firsts = tuple({mark.split()[0] for mark in closes} | {mark.first for mark in calls})
         search = _any_of(firsts)
         thoughts = _Thoughts(output, opening)
@@ -292,7 +293,7 @@ class ResponseParser:
         while more:
             yield from reader.skip_space()
             complete = yield from self._calls.read(strict=bare)
-            if not complete and not (not bare and self._keeps_malformed and (yield from self._keep_malformed())):
+            if not complete and not (not bare and self._tells_all and (yield from self._keep_malformed())):
                 break
             count += 1
             self._output.call_follows()

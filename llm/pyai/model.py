@@ -214,5 +214,5 @@ class LocalLLMModel(Model[None]):
         instructions = instruction_texts(self, messages, parameters)
         options = generation_options(settings, parameters, self._source.abilities)
         options["messages"] = to_messages(messages, instructions)
-        options["keep_malformed_calls"] = True
+        options["tell_all_calls"] = True
         return options

@@ -129,7 +129,13 @@ class _Speaking(LLMRunner):
         self._raw = reply if isinstance(reply, str) else self._written(reply)
 
     def _written(self, reply: ScriptedReply) -> str:
-        return write_reply(self._runner.wire_format, text=reply.text, reasoning=reply.reasoning, calls=reply.calls)
+        return write_reply(
+            self._runner.wire_format,
+            text=reply.text,
+            reasoning=reply.reasoning,
+            calls=reply.calls,
+            cut=reply.finish == "length",
+        )
 
     def _submit(self, model: TextModel, request: EngineRequest) -> TokenStream:  # noqa: ARG002 - has no engine
         self._runner.prompts.append(ByteTokenizer().text(request.prompt))

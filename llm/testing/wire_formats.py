@@ -95,6 +95,7 @@ def write_reply(
     text: str = "",
     reasoning: str = "",
     calls: Sequence[tuple[str, Mapping[str, object] | str]] = (),
+    cut: bool = False,
 ) -> str:
     """A reply as a model writes it.
 
@@ -103,6 +104,7 @@ def write_reply(
         text: what it says.
         reasoning: what it thinks before.
         calls: (tool, arguments). Arguments given as text are written as they are, be they JSON or not.
+        cut: nothing is written behind the arguments of the last call, where they are text that is no JSON.
 
     Raises:
         ValueError: arguments are no JSON object, and the format has no place for other text.
@@ -120,9 +122,10 @@ def write_reply(
         for (name, _), readable in zip(calls, given, strict=True)
     ]
     written = "".join(piece.text for piece in write_calls(made, syntax))
-    for (_, arguments), readable in zip(calls, given, strict=True):
+    for number, readable in enumerate(given, 1):
         if readable is None:
-            written = written.replace(json.dumps(_ARGUMENTS), str(arguments), 1)
+            before, _, behind = written.partition(json.dumps(_ARGUMENTS))
+            written = before + str(calls[number - 1][1]) + ("" if cut and number == len(calls) else behind)
     return thought + text + written
 
 

@@ -78,7 +78,7 @@ def test_a_call_with_arguments_that_are_no_json(wire_format: WireFormat, argumen
         as_text = await runner.generate(prompt="Hi", tools=TOOLS)
         assert "Well" in as_text["reply"]
         assert arguments in as_text["reply"]
-        kept = await runner.generate(prompt="Hi", tools=TOOLS, keep_malformed_calls=True)
+        kept = await runner.generate(prompt="Hi", tools=TOOLS, tell_all_calls=True)
         assert kept["reply"] == "Well"
         [partial] = kept["partial_tool_calls"]
         assert partial["tool_name"] == "find"

@@ -606,7 +606,7 @@ def test_settings_reach_the_runner_and_the_narrower_wins(scripted: Any) -> None:
     _, _, settings = model.runner.requests[0]
     assert settings == {
         "temperature": 0.9, "min_p": 0.2, "seed": 7, "stop": ["END"], "logit_bias": {7: 1, "a": -2}, "timeout": 30,
-        "repeat_penalty": 1.5, "keep_malformed_calls": True,
+        "repeat_penalty": 1.5, "tell_all_calls": True,
     }  # fmt: skip
     with pytest.raises(UserError, match="extra_body"):
         run(agent.run("Go", model_settings={"extra_body": {"n": 2}}))
