@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import docx
@@ -18,6 +20,7 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate
 from llm import LLMConfig, ModelPool, create_runner
 from llm.cli.estimate import guide, guide_table
 from llm.knowledge import ChromaKnowledgeConfig, ChromaKnowledgeStore
+from llm.tools import WebAccess, web_policy
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -103,6 +106,8 @@ EXPECTED = {
     "Native function calling": "Tool: get_customer_data, Args: {'customer_id': ",
     "Tools that are called for you": " steps",
     "Structured answers": "name=",
+    "Agentic workflows with Pydantic AI": "documents",
+    "Web search integration (optional)": "data",
     "Custom backend selection": "",
     "Model pool for production deployments": "",
     "Session-based document scope": "",
@@ -119,6 +124,8 @@ def test_a_block_runs_as_written(heading: str, source: str, tmp_path: Path, monk
     """And prints what the README leads one to expect."""
     monkeypatch.chdir(tmp_path)
     write_documents()
+    monkeypatch.setattr(web_policy, "_access", WebAccess(private=True))  # a test asks nobody outside
+    monkeypatch.setitem(sys.modules, "readme", ModuleType("readme"))  # where dataclasses look for their module
     names: dict[str, Any] = {"__name__": "readme"}
     assert EXPECTED[heading] in run_block(source, names)
     if heading.startswith("Secure"):

@@ -14,12 +14,13 @@ from ..names_on_demand import names_on_demand
 if TYPE_CHECKING:
     from .model import LocalLLMModel
     from .settings import LocalLLMModelSettings
-    from .tools import KnowledgeDeps, format_passages, register_knowledge_tools, search_knowledge
+    from .tools import KnowledgeDeps, format_citation, format_passages, register_knowledge_tools, search_knowledge
 
 __all__ = [
     "KnowledgeDeps",
     "LocalLLMModel",
     "LocalLLMModelSettings",
+    "format_citation",
     "format_passages",
     "register_knowledge_tools",
     "search_knowledge",
@@ -29,6 +30,7 @@ _ON_DEMAND = {
     "KnowledgeDeps": ".tools",
     "LocalLLMModel": ".model",
     "LocalLLMModelSettings": ".settings",
+    "format_citation": ".tools",
     "format_passages": ".tools",
     "register_knowledge_tools": ".tools",
     "search_knowledge": ".tools",

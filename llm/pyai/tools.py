@@ -19,6 +19,8 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ToolReturn
 from pydantic_ai.tools import RunContext
 
+from ..base.retrieval_prompt import listed
+
 DEFAULT_TOP_K = 5
 NOTHING_FOUND = "No passage in the documents matches this query. Say so, or try other words."
 
@@ -101,19 +103,12 @@ async def find_passages(deps: HasKnowledge, query: str) -> list[FoundPassage]:
 
 
 def format_passages(passages: Sequence[FoundPassage]) -> str:
-    """The passages as a model reads them: numbered, each under its source, with the words to cite it."""
-    if not passages:
-        return NOTHING_FOUND
-    return "\n\n".join(format_passage(number, passage) for number, passage in enumerate(passages, 1))
+    """The passages as a model reads them: numbered, each under its source, with which it can be cited."""
+    return listed(passages) if passages else NOTHING_FOUND
 
 
-def format_passage(number: int, passage: FoundPassage) -> str:
-    """One passage under its number and source."""
-    return f"[{number}] {format_source(passage)}\n{passage.text.strip()}"
-
-
-def format_source(passage: FoundPassage) -> str:
-    """Where a passage stands: ``report.pdf, page 3, "Results"``."""
+def format_citation(passage: FoundPassage) -> str:
+    """Where a passage stands, for a reader: ``report.pdf, page 3, "Results"``."""
     headings = passage.citation().get("headings") or ()
     return f'{passage.source}, "{headings[-1]}"' if headings else passage.source
 
