@@ -3,8 +3,8 @@
     python benchmarks/agents.py
     python benchmarks/agents.py --agents 2 --tokens 8 --model tiny.gguf
 
-Each agent is a run of Pydantic AI on LocalLLMModel with instructions of its own and a tool; each reply has a fixed number of
-tokens. Both sides are measured in turn, with what was computed before forgotten each time.
+Each agent is a run of Pydantic AI on LocalLLMModel with instructions of its own and a tool; each reply has a fixed
+number of tokens. Both sides are measured in turn, with what was computed before forgotten each time.
 """
 
 from __future__ import annotations

@@ -44,12 +44,12 @@ EXPECTED = {
     "Streaming": "programming language",
     "Thinking": "False\nHello",
     "Tools": '[\'{"customer_id": "ABC123"}\']',
-    "Structured output": "Contact(name='Ada Lovelace', phone='555-0100')",
+    "Structured output": "Contact(name=",
     "Several turns": "True",
     "Counts and limits": "context window",
     "Cancellation": "interrupted",
     "A model from a pool": "3",
-    "Documents": "Maria Lindgren",
+    "Documents": "['harbour.md']",
     "Testing your agents": "It has 4 orders.",
 }
 
