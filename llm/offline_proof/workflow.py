@@ -26,7 +26,7 @@ from ..pool.model_pool import ModelPool
 from ..privacy import keep_private
 
 if TYPE_CHECKING:
-    from ..base.llm_runner import LLMRunner
+    from ..pool.model_handle import ModelHandle
 
 OWNER = "offline proof"
 _REPORTED = (
@@ -105,13 +105,13 @@ async def _everything(
                     max_new_tokens=96,
                 )
                 facts["calls"] = len(result.get("tool_calls", ()))
-            await _documents(steps, knowledge, runner, canary)
+            await _documents(steps, knowledge, handle, canary)
             await _session(steps, folder, handle, canary)
         with steps.step("unload"):
             await pool.unload_all()
 
 
-async def _documents(steps: Steps, config: ChromaKnowledgeConfig, runner: LLMRunner, canary: str) -> None:
+async def _documents(steps: Steps, config: ChromaKnowledgeConfig, handle: ModelHandle, canary: str) -> None:
     from ..document.embedding_location import locate_embedding_model
     from ..knowledge import ChromaKnowledgeStore
 
@@ -125,11 +125,14 @@ async def _documents(steps: Steps, config: ChromaKnowledgeConfig, runner: LLMRun
             facts.update(store.counts())
         with steps.step("search") as facts:
             passages = store.search(f"What is the budget of {canary}?", 3)
-            scoped = store.search_scoped(f"Who leads {canary}?", {passages[0].document_id}, 3)
-            facts["passages"], facts["in one document"] = len(passages), len(scoped)
+            runner = create_runner(handle, knowledge_store=store)
+            runner.set_document_scope({passages[0].document_id})
+            found = await runner.asearch(f"What is the budget of {canary}?")
+            facts["passages"], facts["in one document"] = len(passages), len(found.metadata["results"])
         with steps.step("answer") as facts:
-            prompt = f"What is the budget? {passages[0].text}"
-            facts.update(_counts(await runner.generate(prompt=prompt, max_new_tokens=24)))
+            result = await runner.generate(prompt="What is the budget?", max_new_tokens=24)
+            facts.update(_counts(result))
+            facts["passages used"] = len(result["search_metadata"]["results"])
         with steps.step("delete documents") as facts:
             for document in store.list_documents():
                 store.delete_document(document["id"])
@@ -137,7 +140,7 @@ async def _documents(steps: Steps, config: ChromaKnowledgeConfig, runner: LLMRun
             facts.update(store.counts())
 
 
-async def _session(steps: Steps, folder: Path, handle: Any, canary: str) -> None:
+async def _session(steps: Steps, folder: Path, handle: ModelHandle, canary: str) -> None:
     from ..session import Conversation, SqlSessionStore
 
     with SqlSessionStore(f"sqlite:///{folder / 'sessions.db'}") as store:
