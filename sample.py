@@ -1,14 +1,17 @@
-"""The first examples: a whole reply, a streamed one, and several at once on one model.
+"""The first examples: a whole reply, a streamed one, several at once on one model, and answers from a document.
 
     python sample.py
+    python sample.py path/to/document.pdf       docs/harbour-report.pdf is one of ours
 
 The model is the one that LLM_MODEL names in config/options/options.env or in the environment.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from llm import LLMConfig, LLMError, ModelHandle, ModelPool, create_runner
 from settings.app_settings import appConfiguration
@@ -61,7 +64,33 @@ async def concurrent(handle: ModelHandle) -> None:
         print(f"{prompt:16} -> {result['reply']}")
 
 
-async def main() -> None:
+async def documents(handle: ModelHandle, path: Path) -> None:
+    """Add a document, search in it, and answer from it with citations."""
+    from llm.knowledge import ChromaKnowledgeStore
+
+    heading(f"Documents: {path.name}")
+    print("Opening the knowledge store ...", flush=True)
+    with await asyncio.to_thread(ChromaKnowledgeStore, appConfiguration.KnowledgeChromaConfiguration) as store:
+        document = await asyncio.to_thread(store.add_document_from_file, path)
+        print(
+            f"[{document['content_length']} characters, {document['context_chunks']} passages in "
+            f"{document['retrieval_chunks']} pieces{', known already' if document['already_there'] else ''}]"
+        )
+        for warning in document["warnings"]:
+            print(f"[{warning}]")
+        runner = create_runner(handle, knowledge_store=store)
+        runner.set_document_scope({document["id"]})
+
+        found = await runner.asearch("What are the key findings?", top_k=1)
+        print(f"\nSearch: What are the key findings?\n{found.text}")
+        for question in ("What are the key findings?", "Summarize the recommendations"):
+            result = await runner.generate(prompt=question, temperature=0.0, max_new_tokens=200)
+            print(f"\n{question}\n{result['reply']}")
+            cited = result.get("search_metadata", {}).get("results", [])
+            print(f"[from {'; '.join(dict.fromkeys(citation['source'] for citation in cited)) or 'no passage'}]")
+
+
+async def main(document: Path | None) -> None:
     config = appConfiguration.ModelConfiguration
     appConfiguration.LoggerConfiguration.apply()
     introduce(config)
@@ -71,11 +100,15 @@ async def main() -> None:
             await basic(handle)
             await streaming(handle)
             await concurrent(handle)
+            if document is not None:
+                await documents(handle, document)
 
 
 if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description="Examples of PractorFlow.")
+    arguments.add_argument("document", nargs="?", type=Path, help="a document to answer from, such as a PDF file")
     try:
-        asyncio.run(main())
+        asyncio.run(main(arguments.parse_args().document))
     except LLMError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
