@@ -23,7 +23,9 @@ from .vector_index import Near, VectorIndex
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EXACT_CHUNKS = 20_000  # about 10 ms to compare
+EXACT_CHUNKS = 20_000  # the most that are compared before the graphs are asked
+FEW_CHUNKS = 500  # compared in a millisecond or two, whatever else there is
+LARGE_SHARE = 0.1  # of all chunks: in this much of everything the graphs find enough at once
 MOST_NEAR = 4096
 _PIECES_EACH = 3  # retrieval chunks asked for, for each context chunk that is wanted
 _EXACT_PIECES_EACH = 16
@@ -56,7 +58,7 @@ def near_chunks(
     index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
 ) -> NearChunks:
     """Context chunks in the scope; in each ranking at least `count` where there are so many."""
-    if scope.is_everything or index.scope_size(scope) > EXACT_CHUNKS:
+    if _is_large(index, vectors, scope):
         pieces = _in_graph("retrieval", index, vectors, question, scope, count, count * _PIECES_EACH)
         wholes = None if pieces is None else _in_graph("context", index, vectors, question, scope, count, count)
         if pieces is not None and wholes is not None:
@@ -65,6 +67,17 @@ def near_chunks(
                 {key: near.similarity for key, near in wholes.items()},
             )
     return exact_chunks(index, question, scope, count)
+
+
+def _is_large(index: DocumentIndex, vectors: VectorIndex, scope: DocumentScope) -> bool:
+    """Whether the graphs are asked first."""
+    if scope.is_everything:
+        return True
+    size = index.scope_size(scope)
+    if size <= FEW_CHUNKS or size > EXACT_CHUNKS:
+        return size > EXACT_CHUNKS
+    everything = vectors.size()
+    return everything is not None and size > LARGE_SHARE * everything
 
 
 def _in_graph(

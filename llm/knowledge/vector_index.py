@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import chromadb
 import numpy as np
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .chroma_knowledge_config import ChromaKnowledgeConfig
+
+T = TypeVar("T")
 
 WRITE_BATCH = 50  # Chroma holds the interpreter lock while it writes, so that an event loop would wait for more
 READ_BATCH = 4000  # ids in one call; SQLite allows about 32,000 variables
@@ -112,18 +114,29 @@ class VectorIndex:
 
         None when Chroma cannot be asked: it has run into a full disk, or is being written anew.
         """
+        found: Any = self._asked(
+            lambda: self._collections[kind].query(
+                query_embeddings=vector.reshape(1, -1), n_results=count, include=["distances"]
+            )
+        )
+        if found is None:
+            return None
+        return [_near(id_, distance) for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
+
+    def size(self) -> int | None:
+        """Retrieval chunks in Chroma; None when it cannot be asked."""
+        return self._asked(lambda: int(self._collections["retrieval"].count()))
+
+    def _asked(self, question: Callable[[], T]) -> T | None:
         if self._broken or self._rebuilding:
             return None
         try:
             with self._errors():
-                found: Any = self._collections[kind].query(
-                    query_embeddings=vector.reshape(1, -1), n_results=count, include=["distances"]
-                )
+                return question()
         except KnowledgeStoreError:
             if self._broken or self._rebuilding:
                 return None
             raise
-        return [_near(id_, distance) for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
 
     def count(self, kind: str = "retrieval") -> int:
         """Vectors in a collection, those without a document included."""
