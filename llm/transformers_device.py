@@ -45,7 +45,7 @@ def choose_dtype(config: LLMConfig, stored: Any, device: Any) -> Any:
         return getattr(torch, str(config.dtype))
     if stored is None:
         return torch.float32
-    if device.type == "cpu" and not (stored == torch.bfloat16 and torch.cpu._is_avx512_bf16_supported()):
+    if device.type == "cpu" and not (stored == torch.bfloat16 and _has_bfloat16_instructions()):
         return torch.float32
     return stored
 
@@ -79,6 +79,11 @@ def quantization_options(config: LLMConfig, device: Any, dtype: Any) -> dict[str
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, bnb_4bit_use_double_quant=True
         )
     return {"quantization_config": how, "device_map": {"": device}}
+
+
+def _has_bfloat16_instructions() -> bool:
+    """Whether PyTorch can tell that this CPU multiplies bfloat16 numbers by itself."""
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
 def _count(kind: str) -> int:

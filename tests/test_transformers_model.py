@@ -21,8 +21,10 @@ from llm import LLMConfig, LLMRunner, ModelPool, create_runner
 from llm.demo import HF_PATH
 from llm.engine.generate_executor import GenerateExecutor
 from llm.exceptions import ConfigError, ModelFormatError, ModelLoadError, ModelNotFoundError
+from llm.hub import DownloadPolicy, download_policy, set_download_policy
 from llm.hub.huggingface_memory import weight_bytes
 from llm.hub.safetensors_header import TensorHeader, read_safetensors_header
+from llm.testing.hub_stand_in import running_hub
 from llm.testing.runner_contract import Leased
 from llm.transformers_device import choose_device, choose_dtype
 from llm.transformers_model import estimate_memory, load
@@ -242,6 +244,26 @@ def test_closing_frees_the_weights_whoever_still_holds_the_model() -> None:
     del model, held
     gc.collect()
     assert gone() is None
+
+
+def test_a_model_of_the_hub_is_downloaded_once(tmp_path: Path) -> None:
+    """By the library itself, into models_dir; from then on its name is enough, without a network too."""
+    before = download_policy()
+    config = DEMO.replace(model_name="acme/demo", models_dir=str(tmp_path), n_ctx=256)
+    try:
+        with running_hub() as hub:
+            hub.repositories["acme/demo"] = {
+                path.name: path.read_bytes() for path in HF_PATH.iterdir() if path.is_file()
+            }
+            set_download_policy(DownloadPolicy(endpoint=hub.endpoint))
+            load(config).close()
+            asked = len(hub.requests)
+            assert {name for name, _ in hub.file_requests} >= {"config.json", "model.safetensors", "tokenizer.json"}
+            load(config).close()
+            assert len(hub.requests) == asked
+        load(config).close()
+    finally:
+        set_download_policy(before)
 
 
 def test_both_backends_say_the_same() -> None:
