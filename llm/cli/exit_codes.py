@@ -44,6 +44,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
     (KeyboardInterrupt, INTERRUPTED),
     (BrokenPipeError, BROKEN_PIPE),
     (OSError, FAILED),
+    (ModuleNotFoundError, FAILED),
 )
 
 

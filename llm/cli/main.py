@@ -135,6 +135,11 @@ def _tell(error: BaseException, output: Output, *, debug: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif code == exit_codes.INTERRUPTED:
         output.note("\nStopped." if output.watched else "Stopped.")
+    elif isinstance(error, ModuleNotFoundError):
+        message = (
+            f"the package {error.name!r} is not installed. `{PROGRAM} doctor` says what is missing and how to get it."
+        )
+        output.error(message, kind=type(error).__name__, code=code)
     elif code == exit_codes.FAULT:
         output.error(_fault(error), kind=type(error).__name__, code=code)
     else:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from llm.demo import GGUF_PATH
+from llm.knowledge import ChromaKnowledgeConfig
+from llm.knowledge.chroma_knowledge_store import ChromaKnowledgeStore
 from llm.llama_cpp_library import initialised_library
+from llm.testing.hash_embedder import HashEmbedder
+from llm.testing.text_loader import TextLoader
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
@@ -33,6 +39,30 @@ class Machine:
         result = self._practorflow(*arguments, **settings)
         assert result.code not in (0, 70), result
         return str(result.err).strip().splitlines()[-1].removeprefix("practorflow: ")
+
+    def fails(self, path: str) -> str:
+        """What `ingest` says of a file that cannot be read."""
+        result = self._practorflow("ingest", path)
+        assert result.code not in (0, 70), result
+        outcome, _, message = result.out.strip().split("\t")
+        assert outcome == "failed"
+        return str(message)
+
+    def process_says(self, *arguments: str, without: str = "") -> str:
+        """The complaint of a process of its own, which cannot import the package `without`."""
+        blocked = f"sys.modules[{without!r}] = None" if without else "pass"
+        program = f"import sys; {blocked}\nfrom llm.__main__ import main\nsys.exit(main({arguments!r}))"
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder, env=environ)
+        assert done.returncode not in (0, 70), done
+        return done.stderr.strip().splitlines()[-1].removeprefix("practorflow: ")
+
+    def locked(self) -> str:
+        """The complaint while another process has the store's folder open."""
+        config = ChromaKnowledgeConfig(persist_directory=str(self.folder / "chroma_db"))
+        with ChromaKnowledgeStore(config, loader=TextLoader(), embedder=HashEmbedder()):
+            return self.process_says("search", "notice period")
 
     def file(self, name: str, content: bytes | str = b"") -> str:
         path = self.folder / name
@@ -113,10 +143,31 @@ PRODUCED: dict[str, Produce] = {
     "A database that does not answer": lambda m: m.says(
         "sessions", "list", SESSION_DATABASE_URL=f"postgresql://ada:secret@127.0.0.1:{nobody_listens()}/sessions"
     ),
+    "A kind of file that is not read": lambda m: m.fails(m.file("program.exe", "MZ")),
+    "A document that is not there": lambda m: m.fails("./missing.pdf"),
+    "A document with nothing in it": lambda m: m.fails(m.file("empty.txt")),
+    "A damaged document": lambda m: m.fails(m.file("report.pdf", "%PDF-1.4 and then nothing")),
+    "A folder without documents": lambda m: m.says("ingest", str(Path(m.file("folder/.keep")).parent)),
+    "No document of that name": lambda m: m.says("search", "--document", "report.pdf", "notice period"),
+    "A store that is open elsewhere": lambda m: m.locked(),
+    "Chunks that do not fit each other": lambda m: m.says("search", "x", KB_CHROMA_RETRIEVAL_CHUNK_SIZE="2000"),
+    "PyTorch is not installed": lambda m: m.process_says(
+        "ask", "--backend", "transformers", "Hello", without="torch"
+    ),
+    "A package is not installed": lambda m: m.process_says("search", "notice period", without="chromadb"),
     "A file where the sessions should be": lambda m: m.says(
         "sessions", "list", SESSION_DATABASE_URL=f"sqlite:///{m.file('notes.db', 'not a database' * 100)}"
     ),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def store_without_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading documents is real; vectors need no model here."""
+    for command in ("ingest", "search"):
+        monkeypatch.setattr(
+            f"llm.cli.{command}.open_knowledge", lambda config: ChromaKnowledgeStore(config, embedder=HashEmbedder())
+        )
 
 
 def entries() -> dict[str, str]:
