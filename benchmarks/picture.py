@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OURS = ("practorflow", "ours", "with lookup", "masked")
-_UNITS = {
-    "tokens_per_second": "tokens/s",
-    "decoding_tokens_per_second": "tokens/s, decoding",
-    "seconds": "s",
-    "gaps": "s",
-}
+OURS = ("practorflow", "ours", "with lookup", "masked", "store", "search", "all at once")
+_UNITS = {"tokens_per_second": "tokens/s", "milliseconds": "ms", "seconds": "s", "gaps": "s"}
 
 
 @dataclass(frozen=True)
@@ -49,10 +44,19 @@ def panels(results: Sequence[Mapping[str, Any]]) -> list[Panel]:
                 for name, row in table.items()
             )
             if len(bars) > 1:
-                unit = next((_UNITS[part] for part in path if part in _UNITS), "")
-                words = [part.replace("_", " ") for part in path if part not in _UNITS]
+                unit, words = _unit_and_words(path)
                 found.append(Panel(": ".join([str(figures["question"]), *words]), unit, bars))
     return found
+
+
+def _unit_and_words(path: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The unit that a table's names end in, and what else they say."""
+    unit, words = "", []
+    for part in path:
+        end = next((end for end in _UNITS if part.endswith(end)), "")
+        unit = _UNITS.get(end, unit)
+        words.append(part.removesuffix(end).replace("_", " ").strip())
+    return unit, [word for word in words if word]
 
 
 def _tables(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:

@@ -51,6 +51,15 @@ def test_every_comparison_is_a_panel() -> None:
     assert {panel.unit for panel in shown} == {"tokens/s"}
 
 
+def test_the_unit_is_what_the_name_ends_in() -> None:
+    """What stands before it belongs to the title."""
+    from picture import panels
+
+    sides = {"one": {"median": 1.0}, "two": {"median": 2.0}}
+    (panel,) = panels([{"question": "asked", "eight_requests_milliseconds": sides}])
+    assert (panel.title, panel.unit) == ("asked: eight requests", "ms")
+
+
 def test_the_picture_is_drawn_twice(tmp_path: Path) -> None:
     """As PNG for everybody and as SVG with the names in it."""
     pytest.importorskip("matplotlib")
