@@ -6,6 +6,7 @@ import codecs
 import warnings
 from io import BytesIO
 
+from docling.backend.docx.drawingml import utils as drawing
 from docling.datamodel.backend_options import HTMLBackendOptions
 from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
 from docling.document_converter import DocumentConverter, HTMLFormatOption
@@ -27,11 +28,17 @@ _FORMATS: dict[FileType, InputFormat] = {
 _COUNTED: tuple[FileType, ...] = ("pptx", "xlsx")
 
 
+def _no_program(*_arguments: object, **_options: object) -> None:
+    return None
+
+
 class OfficeConverter:
     """Converts one document after the other."""
 
     def __init__(self, options: ConversionOptions) -> None:
         self._options = options
+        # Docling would have LibreOffice draw some pictures where that is installed, in processes that outlive a limit.
+        drawing.get_libreoffice_cmd = _no_program
         self._converter = DocumentConverter(
             allowed_formats=list(_FORMATS.values()),
             format_options={

@@ -181,6 +181,18 @@ def test_text_of_scanned_pages(loader: DocumentLoader, samples: ModuleType) -> N
     assert "page 2" in document.warnings[0]
 
 
+def test_when_the_time_is_over(samples: ModuleType) -> None:
+    """Of a document that takes longer than allowed come the pages that are ready, and it is never called complete."""
+    with DocumentLoader(limits=DocumentLimits(timeout=3.0)) as loader:
+        try:
+            document = loader.load_bytes(samples.pdf(pages=600), "long.pdf")
+        except exceptions.DocumentTimeoutError:
+            return
+    if document.page_count != len({item.page for item in document.items}):
+        assert not document.complete
+        assert "Not read" in document.warnings[0]
+
+
 def test_an_image_of_too_many_pixels(samples: ModuleType) -> None:
     """It is told by its header, before it is unpacked."""
     with DocumentLoader(limits=DocumentLimits(max_image_pixels=400_000)) as loader:
