@@ -110,6 +110,8 @@ class ConversionProcess:
                 # A character takes four bytes at most.
                 header, body = read_frame(self._from_child, max_body=4 * self._limits.max_text_characters + 4)
         self.served += 1
+        if header.get("busy"):
+            self.kill()
         if "error" not in header:
             return header, body
         if header.get("limit") == "max_memory":

@@ -101,6 +101,7 @@ def _answer(
                 "page_count": conversion.page_count,
                 "complete": conversion.complete,
                 "warnings": list(conversion.warnings),
+                "busy": conversion.busy,
             }
             return header, text.encode("utf-8")
     except MemoryError:

@@ -22,7 +22,7 @@ from .ocr import find_engine
 from .pdf_pipeline import GeometricLayoutOptions, GeometricPdfPipeline, ModelPdfPipeline, PageReading, pipeline_options
 from .pieces import Conversion
 
-_PART_OF_TIME = 0.7  # after which what is there is returned; the rest of the time is for putting it together
+_PART_OF_TIME = 0.8  # after which what is there is returned; the rest of the time is for putting it together
 _MOST_BLANK = 200  # pages without text that are looked at
 _WITHOUT_ENGINE = (
     "They may be pictures of text; to read those, install an OCR engine (pip install 'practorflow[ocr]', or tesseract)."
@@ -82,6 +82,7 @@ class PdfConverter:
             pieces=pieces,
             page_count=pages,
             complete=not missing and not silent,
+            busy=bool(missing),
             warnings=tuple(self._warnings(result, missing, silent)),
         )
 

@@ -184,6 +184,7 @@ def pipeline_options(
             "layout_options": layout,
             "heading_hierarchy_options": HeadingHierarchyOptions.model_validate({"enabled": True}),
             "batch_polling_interval_seconds": 0.01,
+            "stage_shutdown_timeout_seconds": 1.0,  # what is still busy when the time is over is not waited for
         }
     )
 

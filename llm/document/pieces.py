@@ -42,12 +42,14 @@ class Conversion:
         page_count: pages, slides or sheets; None where the format has none.
         complete: False when something is missing, which `warnings` then names.
         warnings: for the reader; never text of the document.
+        busy: the parser may still be at work on what is missing, so its process is of no further use.
     """
 
     pieces: tuple[Piece, ...] = field(repr=False)
     page_count: int | None = None
     complete: bool = True
     warnings: tuple[str, ...] = ()
+    busy: bool = False
 
 
 def clean_text(text: str) -> str:
