@@ -24,8 +24,18 @@ from llm.lockdown import can_lock_down
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are told apart on POSIX systems")
 
 
+_before: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Loaders of other tests may have processes of their own."""
+    _before.clear()
+    _before.update(child.pid for child in psutil.Process().children(recursive=True))
+
+
 def children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
+    return {child.pid for child in psutil.Process().children(recursive=True)} - _before
 
 
 def test_a_crash_costs_one_document() -> None:
