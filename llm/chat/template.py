@@ -65,7 +65,7 @@ class ChatTemplate:
         source: the template's text, in Jinja.
         special_tokens: texts that the template knows by name: ``{"bos_token": "<s>", "eos_token": "</s>"}``.
         control_texts: every text that the tokenizer turns into a control token.
-        time_limit: seconds that one rendering may take.
+        time_limit: seconds of computing that one rendering may take.
 
     Attributes:
         source: as given.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llm.chat.meter import Meter, TimeLimitError
 from llm.chat.template import ChatTemplate
 from llm.exceptions import TemplateError
 
@@ -165,3 +166,12 @@ def test_many_threads_render_at_once() -> None:
     for thread in threads:
         thread.join()
     assert results == {number: {f"text {number}"} for number in range(8)}
+
+
+def test_only_computing_counts() -> None:
+    """A rendering that others keep from computing for longer than its limit goes on; one that computes so long ends."""
+    meter = Meter(0.05)
+    threading.Event().wait(0.1)
+    meter.tick()
+    with pytest.raises(TimeLimitError):
+        all(meter.tick() is None for _ in iter(int, 1))
