@@ -127,7 +127,7 @@ class LLMRunner:
         reply: list[str] = []
         reasoning: list[str] = []
         partial_calls: list[PartialToolCall] = []
-        async with self._stream(Options(**options), keep_interrupted=False) as stream:
+        async with self._stream(Options(**options), self._retrieval.take(), keep_interrupted=False) as stream:
             async for chunk in stream:
                 reply.append(chunk.text)
                 reasoning.append(chunk.reasoning)
@@ -165,7 +165,7 @@ class LLMRunner:
         Raises:
             RequestError: an argument is wrong. What only the model can judge is raised by the first chunk.
         """
-        return self._stream(Options(**options), keep_interrupted=True)
+        return self._stream(Options(**options), self._retrieval.take(), keep_interrupted=True)
 
     async def run(
         self,
@@ -255,10 +255,9 @@ class LLMRunner:
         return cast(TextModel, self._handle.model)
 
     def _stream(
-        self, options: Options, *, keep_interrupted: bool, floor: Floor | None = None, found: Found | None = None
+        self, options: Options, found: Found | None, *, keep_interrupted: bool, floor: Floor | None = None
     ) -> GenerationStream:
         begun = time.monotonic()
-        found = found or self._retrieval.take()
         if self._session is None:
             return GenerationStream(lambda: self._open(options, begun, found=found), timeout=options.timeout)
         return self._session.stream(
@@ -384,7 +383,7 @@ class _Speaker:
     found: Found | None
 
     def generate_stream(self, **options: Unpack[GenerateOptions]) -> GenerationStream:
-        return self.runner._stream(Options(**options), keep_interrupted=True, floor=self.floor, found=self.found)
+        return self.runner._stream(Options(**options), self.found, keep_interrupted=True, floor=self.floor)
 
 
 @dataclass(frozen=True, slots=True)
