@@ -26,6 +26,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from ..exceptions import EmbedderMismatchError, KnowledgeStoreError, StoreFullError
+from ..logs import KNOWLEDGE, get_logger
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = get_logger(KNOWLEDGE)
+
 WRITE_BATCH = 50  # Chroma holds the interpreter lock while it writes, so that an event loop would wait for more
 READ_BATCH = 4000  # ids in one call; SQLite allows about 32,000 variables
+_ATTEMPTS = 3
 FREE_BYTES = 4 << 20  # left on the disk: Chroma does not survive writing to a full one
 _BYTES_PER_ROW = 8192  # a vector in Chroma's log, its index, and the index while it is being written
 _STORE, _EMBEDDER, _DIMENSION = "practorflow_store", "practorflow_embedder", "practorflow_dimension"
@@ -112,7 +116,7 @@ class VectorIndex:
     def nearest(self, kind: str, vector: NDArray[np.float32], count: int) -> list[Near] | None:
         """The chunks of a kind nearest to a vector, nearest first; `count` of them where there are so many.
 
-        None when Chroma cannot be asked: it has run into a full disk, or is being written anew.
+        None when Chroma cannot be asked: it has run into a full disk, is being written anew, or fails.
         """
         found: Any = self._asked(
             lambda: self._collections[kind].query(
@@ -128,15 +132,17 @@ class VectorIndex:
         return self._asked(lambda: int(self._collections["retrieval"].count()))
 
     def _asked(self, question: Callable[[], T]) -> T | None:
-        if self._broken or self._rebuilding:
-            return None
-        try:
-            with self._errors():
-                return question()
-        except KnowledgeStoreError:
+        """Chroma's answer. A question may meet a deletion half way and fail, so it is asked again."""
+        for _ in range(_ATTEMPTS):
             if self._broken or self._rebuilding:
                 return None
-            raise
+            try:
+                with self._errors():
+                    return question()
+            except KnowledgeStoreError as exc:
+                cause = type(exc.__cause__).__name__
+        log.warning("Chroma in %s does not answer (%s); vectors are compared without it", self._where(), cause)
+        return None
 
     def count(self, kind: str = "retrieval") -> int:
         """Vectors in a collection, those without a document included."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -207,6 +209,33 @@ class TestWhatIsOnDisk:
         assert all(documents == ids for documents in seen)
 
 
+def test_what_chroma_cannot_answer_is_compared_without_it(
+    open_store: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A question that fails once is asked again; one that goes on failing is answered from our own vectors, with a
+    warning that names the failure and not the question."""
+    store = open_store()
+    id_ = add(store, text_about("zebras"))
+    collection = store._vectors._collections["retrieval"]
+    ask = collection.query
+    failures = [1]
+
+    def query(**arguments: Any) -> Any:
+        if failures[0] > 0:
+            failures[0] -= 1
+            raise ValueError("no such vector: zebras")
+        return ask(**arguments)
+
+    monkeypatch.setattr(collection, "query", query)
+    assert documents_of(store.search("zebras", mode="dense")) == {id_}
+    assert not caplog.records
+    failures[0] = 10**9
+    assert documents_of(store.search("zebras", mode="dense")) == {id_}
+    (record,) = caplog.records
+    assert "ValueError" in record.getMessage()
+    assert "zebras" not in record.getMessage()
+
+
 class TestWhatDoesNotFit:
     """Refused by name, and nothing changes."""
 
@@ -314,3 +343,60 @@ class TestFullDisk:
         more = add(store, text_about("walnuts"), "more.txt")
         assert documents_of(store.search("walnuts", 1)) == {more}
         assert time.monotonic() - begun < 60
+
+
+@pytest.fixture
+def _chroma_leaves_sockets_open() -> Iterator[None]:
+    """Chroma's client for servers closes none of its connections; they go here, and in no other test."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning")
+@pytest.mark.usefixtures("_chroma_leaves_sockets_open")
+def test_processes_share_a_store_through_a_chroma_server(tmp_path: Path, open_store: Any) -> None:
+    """With a host set, two stores are open on one folder and see each other's documents; what a living one is writing
+    is left alone, and what a dead one has left is removed."""
+    program = shutil.which("chroma", path=str(Path(sys.executable).parent))
+    if program is None:
+        pytest.skip("chroma's command is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [program, "run", "--path", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    with server:
+        try:
+            wait_for(port)
+            first = open_store(host="127.0.0.1", port=port)
+            second = open_store(host="127.0.0.1", port=port)
+            ids = {add(first, text_about("zebras"), "a.txt"), add(second, text_about("zebras", seed=1), "b.txt")}
+            for one in (first, second):
+                assert documents_of(one.search("zebras", 50)) == ids
+                assert documents_of(one.search("zebras", 50, mode="dense")) == ids
+            with first._index.database.writing() as connection:
+                connection.execute("INSERT INTO debts VALUES ('00', '[1]', ?)", (first._index._writer,))
+            third = open_store(host="127.0.0.1", port=port)
+            assert third.stats()["pending"] == 1
+            third.close()
+            first.close()
+            fourth = open_store(host="127.0.0.1", port=port)
+            assert fourth.stats()["pending"] == 0
+            assert fourth.delete_document(next(iter(ids)))
+            assert len(documents_of(second.search("zebras", 50, mode="dense"))) == 1
+        finally:
+            server.terminate()
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
