@@ -1,4 +1,4 @@
-"""The same faces on a real model: what is guaranteed holds whatever it would rather say."""
+"""The same faces on a real model, on both backends: what is guaranteed holds whatever it would rather say."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 
 from llm import LLMConfig, ModelPool
+from llm.demo import HF_PATH
 from llm.pyai import LocalLLMModel
 
 
@@ -22,9 +23,13 @@ class Order(BaseModel):
     status: str = Field(pattern=r"^(open|closed)$")
 
 
-@pytest.fixture
-def config() -> LLMConfig:
-    return LLMConfig(model_name="demo", temperature=0.0, max_new_tokens=200)
+@pytest.fixture(params=["llama_cpp", "transformers"])
+def config(request: pytest.FixtureRequest) -> LLMConfig:
+    if request.param == "llama_cpp":
+        return LLMConfig(model_name="demo", temperature=0.0, max_new_tokens=200)
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    return LLMConfig(model_name=str(HF_PATH), backend="transformers", device="cpu", temperature=0.0, max_new_tokens=200)
 
 
 def test_agents_on_the_demo_model(config: LLMConfig) -> None:
