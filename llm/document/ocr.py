@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..privacy import require_private
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -60,6 +62,7 @@ class RapidOcr:
     """RapidOCR with the models of its package."""
 
     def __init__(self) -> None:
+        require_private("onnxruntime")  # with which it computes
         from rapidocr import RapidOCR
 
         self._engine: Any = RapidOCR()
