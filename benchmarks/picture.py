@@ -70,7 +70,7 @@ def _tables(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 
 def draw(results: Sequence[Mapping[str, Any]], folder: Path, *, title: str) -> list[Path]:
-    """Write the picture as PNG and SVG, and return where."""
+    """Write the picture as PNG and SVG, and return where. There is at least one comparison."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -78,8 +78,6 @@ def draw(results: Sequence[Mapping[str, Any]], folder: Path, *, title: str) -> l
     from matplotlib import pyplot
 
     shown = panels(results)
-    if not shown:
-        raise SystemExit("None of these figures has a table with medians, so there is nothing to draw.")
     heights = [0.9 + 0.32 * len(panel.bars) for panel in shown]
     figure, axes = pyplot.subplots(
         len(shown), 1, figsize=(9, sum(heights)), gridspec_kw={"height_ratios": heights}, squeeze=False

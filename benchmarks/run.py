@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from picture import draw
+from picture import draw, panels
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -111,7 +111,7 @@ def main() -> int:
     title = (
         f"{collected['date']}, {machine.get('cpu', '')}, {machine.get('threads', machine.get('cores', '?'))} threads"
     )
-    pictures = draw(collected["results"], options.out, title=title) if collected["results"] else []
+    pictures = draw(collected["results"], options.out, title=title) if panels(collected["results"]) else []
     for name, reason in failed.items():
         print(f"{name} failed: {reason}", file=sys.stderr)
     print(json.dumps({"question": "all", "results": str(path), "pictures": list(map(str, pictures)), "failed": failed}))
