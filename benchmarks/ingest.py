@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ from llm.knowledge import ChromaKnowledgeConfig, ChromaKnowledgeStore
 from llm.testing.text_loader import TextLoader
 
 ROOT = Path(__file__).parents[1]
+# A neighbour of this script is called like the package that embeds.
+sys.path = [folder for folder in sys.path if Path(folder or ".").resolve() != Path(__file__).parent.resolve()]
 TARGETS = {"store_of_embedding": 1 / 0.85, "langchain_of_store": 2.5, "stall_seconds": 0.1}
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ from figures import finish
 from llm.document.embeddings import Embedder, open_embedder
 from llm.knowledge import ChromaKnowledgeConfig, ChromaKnowledgeStore
 from llm.testing.text_loader import TextLoader
+
+# A neighbour of this script is called like the package that embeds.
+sys.path = [folder for folder in sys.path if Path(folder or ".").resolve() != Path(__file__).parent.resolve()]
 
 CLUSTERS = 200
 PIECES = 10  # retrieval chunks in a document of about 1,000 characters
