@@ -148,7 +148,7 @@ class TestWhatIsOnDisk:
         assert files
 
     def test_a_purge_removes_it_from_the_bytes(self, tmp_path: Path, open_store: Any) -> None:
-        """Text, words, names and vectors of what was deleted or replaced are in none of the files that are written whole."""
+        """Text, words, names and vectors of what was deleted or replaced are in no file that is not padded."""
         store = open_store()
         embedder = HashEmbedder()
         kept = add(store, text_about("zebras", paragraphs=40), "kept.txt")
