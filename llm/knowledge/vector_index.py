@@ -27,6 +27,7 @@ from chromadb.errors import ChromaError
 
 from ..exceptions import EmbedderMismatchError, KnowledgeStoreError, StoreFullError
 from ..logs import KNOWLEDGE, get_logger
+from .index_padding import wipe_unused_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,6 +97,9 @@ class VectorIndex:
                     embeddings=vectors[first : first + WRITE_BATCH],
                     metadatas=[{"document_id": id_} for id_ in document_ids[first : first + WRITE_BATCH]],
                 )
+                if kind in self._empty:  # its file has just been made
+                    self._empty.discard(kind)
+                    self._wipe()
 
     def remove(self, uid: str, pieces: Sequence[int]) -> None:
         """Remove all vectors of a document's version, as far as they are there.
@@ -177,6 +181,14 @@ class VectorIndex:
                 "context": self._collection(self._config.context_collection),
                 "document": self._collection(self._config.document_collection),
             }
+            # Counting opens an index, which makes its file anew as long as it is small.
+            self._empty = {kind for kind, collection in self._collections.items() if not collection.count()}
+            self._wipe()
+
+    def _wipe(self) -> None:
+        """Chroma makes its files with what memory happens to hold; see index_padding."""
+        if self._config.host is None:
+            wipe_unused_rows(self._folder)
 
     def _compact(self) -> None:
         """Write Chroma's own SQLite file anew without what was deleted, while nobody has it open."""

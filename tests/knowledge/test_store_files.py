@@ -46,11 +46,6 @@ def places_of(folder: Path, *needles: bytes) -> list[Path]:
     return [path for path, content in bytes_of(folder).items() if any(needle in content for needle in needles)]
 
 
-def is_padded(path: Path) -> bool:
-    """Whether Chroma fills it up with whatever stood in the process's memory: a known leak, see docs/knowledge.md."""
-    return path.name == "data_level0.bin"
-
-
 class TestOneProcess:
     """A folder is one process's at a time."""
 
@@ -148,7 +143,7 @@ class TestWhatIsOnDisk:
         assert files
 
     def test_a_purge_removes_it_from_the_bytes(self, tmp_path: Path, open_store: Any) -> None:
-        """Text, words, names and vectors of what was deleted or replaced are in no file that is not padded."""
+        """Text, words, names and vectors of what was deleted or replaced are in no file."""
         store = open_store()
         embedder = HashEmbedder()
         kept = add(store, text_about("zebras", paragraphs=40), "kept.txt")
@@ -166,10 +161,10 @@ class TestWhatIsOnDisk:
             store.delete_document(id_)
         assert places_of(tmp_path, needles[0])  # so that the scan is known to see it
         store.purge()
-        assert [path for path in places_of(tmp_path, *needles) if not is_padded(path)] == []
+        assert places_of(tmp_path, *needles) == []
         assert documents_of(store.search("zebras", 100)) >= {kept}
         store.close()
-        assert [path for path in places_of(tmp_path, *needles) if not is_padded(path)] == []
+        assert places_of(tmp_path, *needles) == []
         again = open_store()
         assert again.counts()["documents"] == 2
         assert "magpie" in again.search("magpie")[0].text
