@@ -3,8 +3,10 @@
     python benchmarks/agents.py
     python benchmarks/agents.py --agents 2 --tokens 8 --model tiny.gguf
 
-Each agent is a run of Pydantic AI on LocalLLMModel with instructions of its own and a tool; each reply has a fixed
-number of tokens. Both sides are measured in turn, with what was computed before forgotten each time.
+Each run is one of Pydantic AI on LocalLLMModel with instructions and a tool; each reply has a fixed number of tokens.
+Two questions: many people ask one agent, and many agents, each with instructions of its own, are asked once. Both sides
+are measured in turn, with what was computed before forgotten each time; on both of them a beginning that prompts share
+is computed once.
 """
 
 from __future__ import annotations
@@ -29,15 +31,21 @@ def find_customer(number: str) -> str:
     return number
 
 
-def agents_of(model: LocalLLMModel, count: int) -> list[Agent[None, str]]:
-    """Agents that have nothing in common but the model."""
+def agents_of(model: LocalLLMModel, count: int, *, own_instructions: bool) -> list[Agent[None, str]]:
+    """One agent many times, or agents that have nothing in common but the model."""
     return [
-        Agent(model, instructions=f"You are clerk {number} and answer in a few words.", tools=[find_customer])
+        Agent(
+            model,
+            instructions=f"You are clerk {number if own_instructions else 0} and answer in a few words.",
+            tools=[find_customer],
+        )
         for number in range(count)
     ]
 
 
-async def measure(path: Path, *, agents: int, tokens: int, rounds: int) -> dict[str, list[float]]:
+async def measure(
+    path: Path, *, agents: int, tokens: int, rounds: int, own_instructions: bool
+) -> dict[str, list[float]]:
     """Seconds of each side in each round."""
     seconds: dict[str, list[float]] = {"one after another": [], "all at once": []}
     config = LLMConfig(model_name=str(path), temperature=1.0, seed=1, n_ctx=8192, max_concurrency=agents)
@@ -47,7 +55,7 @@ async def measure(path: Path, *, agents: int, tokens: int, rounds: int) -> dict[
         ends = {str(token): -10_000 for token in loaded.tokenizer.end_tokens}
         settings: Any = {"max_tokens": tokens, "logit_bias": ends, "tool_choice": "none", "local_constrain": False}
         model = LocalLLMModel(create_runner(handle), settings=settings)
-        clerks = agents_of(model, agents)
+        clerks = agents_of(model, agents, own_instructions=own_instructions)
 
         async def run(agent: Agent[None, str], question: int) -> None:
             result = await agent.run(f"What is the state of order {question}?")
@@ -75,15 +83,21 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="of each reply")
     options = parser.parse_args()
     path = benchmark_model(options.model)
-    seconds = asyncio.run(measure(path, agents=options.agents, tokens=options.tokens, rounds=options.rounds))
-    table = compare(seconds, base="one after another", unit="s")
+    tables = {}
+    for question, own in (("one agent", False), ("agents of their own", True)):
+        print(question, flush=True)
+        seconds = asyncio.run(
+            measure(path, agents=options.agents, tokens=options.tokens, rounds=options.rounds, own_instructions=own)
+        )
+        tables[question] = compare(seconds, base="one after another", unit="s")
     finish(
         "agents on one model",
         agents=options.agents,
         tokens=options.tokens,
-        ratio=table["all at once"]["ratio"],
+        ratio=tables["one agent"]["all at once"]["ratio"],
+        ratio_with_own_instructions=tables["agents of their own"]["all at once"]["ratio"],
         target=TARGET,
-        seconds=table,
+        seconds=tables,
     )
 
 

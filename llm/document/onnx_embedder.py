@@ -2,11 +2,16 @@
 
 The graph is made from the model's own weights whenever a model is opened. That takes less than a second, so nothing is
 exported, cached or left behind, and the graph can never be one of other weights.
+
+Where there are several cores, each computes a batch of its own: the matrices of one are too small to be divided among
+threads with much gain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +26,7 @@ from .embedding_tokenizer import open_tokenizer, token_ids
 from .onnx_graph import Precision, build_graph
 from .token_batches import token_batches
 
+_Inputs = dict[str, npt.NDArray[np.int64]]
 _WARNINGS_ARE_SILENT = 3
 
 
@@ -45,11 +51,9 @@ class OnnxEmbedder:
         self._tokenizer = tokenizer
         self._folder = folder
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = PROCESS_BUDGET.threads
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = _WARNINGS_ARE_SILENT
-        # Threads that spin while they wait would take the cores from everybody else.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         graph = build_graph(folder, _read_weights(folder), precision=precision)
         try:
             session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -59,6 +63,7 @@ class OnnxEmbedder:
                 "KB_CHROMA_EMBEDDING_ENGINE=sentence_transformers."
             ) from exc
         self._session: onnxruntime.InferenceSession | None = session
+        self._workers = ThreadPoolExecutor(PROCESS_BUDGET.threads, thread_name_prefix="embedder")
         self.dimension = int(session.get_outputs()[0].shape[1])
         self.identity = f"{folder.digest}/onnx-{precision}/l2"
 
@@ -75,21 +80,36 @@ class OnnxEmbedder:
         """Free the model. A second call does nothing."""
         with PROCESS_BUDGET.turn():
             self._session = None
+        self._workers.shutdown()
 
     def _embed(self, texts: Sequence[str], prompt: str) -> npt.NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         tokens = [token_ids(self._tokenizer, prompt + text) for text in texts]
-        for batch in token_batches(list(map(len, tokens))):
-            inputs = _padded([tokens[position] for position in batch])
-            with PROCESS_BUDGET.turn():
-                if self._session is None:
-                    raise EngineClosedError("The embedding model was closed by its owner.")
-                (rows,) = self._session.run(["vectors"], inputs)
-            vectors[batch] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        batches = token_batches(list(map(len, tokens)))
+        for first in range(0, len(batches), PROCESS_BUDGET.threads):
+            together = batches[first : first + PROCESS_BUDGET.threads]
+            inputs = [_padded([tokens[position] for position in batch]) for batch in together]
+            for batch, rows in zip(together, self._compute(inputs), strict=True):
+                vectors[batch] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         return vectors
 
+    def _compute(self, inputs: Sequence[_Inputs]) -> list[npt.NDArray[np.float32]]:
+        """One turn at the cores: a batch for each, all at once."""
+        with PROCESS_BUDGET.turn():
+            session = self._session
+            if session is None:
+                raise EngineClosedError("The embedding model was closed by its owner.")
 
-def _padded(tokens: list[list[int]]) -> dict[str, npt.NDArray[np.int64]]:
+            def compute(batch: _Inputs) -> npt.NDArray[np.float32]:
+                (rows,) = session.run(["vectors"], batch)
+                return cast("npt.NDArray[np.float32]", rows)
+
+            if len(inputs) == 1:
+                return [compute(inputs[0])]
+            return list(self._workers.map(compute, inputs))
+
+
+def _padded(tokens: list[list[int]]) -> _Inputs:
     width = max(1, *map(len, tokens))
     ids = np.zeros((len(tokens), width), dtype=np.int64)
     mask = np.zeros_like(ids)
