@@ -154,3 +154,35 @@ def test_the_demo_model_calls_a_tool_and_answers() -> None:
             assert "".join([chunk.text async for chunk in run]) == result["reply"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", ["llama_cpp", "transformers"])
+def test_the_demo_model_answers_a_question_that_needs_two_calls(backend: str) -> None:
+    """Both calls come in one step, with the values that were asked for, and the answer is what both results say. Where
+    two results differ, the present weights tell one of them alone."""
+    if backend == "transformers":
+        pytest.importorskip("transformers")
+    asked: list[str] = []
+
+    def get_customer_status(customer_id: str) -> str:
+        """Get the status of a customer.
+
+        Args:
+            customer_id: Customer ID
+        """
+        asked.append(customer_id)
+        return "pending"
+
+    async def main() -> None:
+        config = LLMConfig(model_name="demo", backend=backend, n_ctx=4096, temperature=0.0, max_new_tokens=96)  # type: ignore[arg-type]
+        async with ModelPool() as pool, pool.acquire_context(config) as handle:
+            result = await create_runner(handle).run(
+                prompt="Tell me the status of customer K4471; tell me the status of customer WX61",
+                tools=ToolRegistry([get_customer_status]),
+            )
+        assert sorted(asked) == ["K4471", "WX61"]
+        assert [len(step.outcomes) for step in result["steps"]] == [2, 0]
+        assert "pending" in result["reply"]
+        assert not result["limit_reached"]
+
+    asyncio.run(main())
