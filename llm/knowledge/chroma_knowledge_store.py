@@ -42,7 +42,7 @@ from .document_rows import storable
 from .document_scope import DocumentScope
 from .folder_lock import FolderLock
 from .ingest import IngestProgress, IngestResult, ProgressCallback, StrPath, files_of
-from .ingest_pipeline import IngestPipeline, Item, Loader, pay_debts, write_large
+from .ingest_pipeline import IngestPipeline, Item, Loader
 from .knowledge_store import KnowledgeStore
 from .passage import (
     AddedDocument,
@@ -58,6 +58,7 @@ from .placement import new_id
 from .progress_bar import shown_progress
 from .rank_fusion import fused
 from .vector_index import VectorIndex
+from .vector_upkeep import pay_debts, rebuild, repair
 
 if TYPE_CHECKING:
     from ..document.embeddings import Embedder
@@ -144,7 +145,12 @@ class ChromaKnowledgeStore(KnowledgeStore):
             ),
         )
         self._writing = writing
-        self._repair()
+        repair(
+            self._index,
+            self._vectors,
+            dead_writers=[writer for writer in self._index.writers() if self._is_dead(writer)],
+            can_rebuild=self._config.host is None,
+        )
 
     # Adding
 
@@ -293,7 +299,7 @@ class ChromaKnowledgeStore(KnowledgeStore):
             self._pay()
             self._index.database.compact()
             if self._config.host is None:
-                self._writing.submit(self._rebuild).result()
+                self._writing.submit(rebuild, self._index, self._vectors).result()
 
     def close(self) -> None:
         """Give everything back, once the calls of other threads have ended. A second call does nothing."""
@@ -310,22 +316,6 @@ class ChromaKnowledgeStore(KnowledgeStore):
         except StoreFullError:
             log.warning("vectors of deleted documents stay in Chroma until there is room on the disk")
 
-    def _repair(self) -> None:
-        """Remove what an ingest that died has left, and make vectors anew where they are missing."""
-        writers = [writer for writer in self._index.writers() if self._is_dead(writer)]
-        try:
-            removed = pay_debts(self._index, self._vectors, of_writers=writers)
-            if removed:
-                log.warning("removed what was left of %d documents that were being added or deleted", removed)
-            counts, _, debts = self._index.counts()
-            stored = self._vectors.count("retrieval"), self._vectors.count("document")
-            expected = counts["retrieval_chunks"], sum(bool(pieces) for *_, pieces in self._index.versions())
-            if debts == 0 and self._config.host is None and stored != expected:
-                log.warning("Chroma has %d of %d vectors; they are written anew", stored[0], expected[0])
-                self._rebuild()
-        except StoreFullError:
-            log.warning("the disk is full: the store can be read, and is repaired when it is opened with room to write")
-
     def _is_dead(self, writer: str) -> bool:
         if self._config.host is None:
             return True  # the folder is ours alone
@@ -336,17 +326,6 @@ class ChromaKnowledgeStore(KnowledgeStore):
         lock.release()
         (self._folder / _writer_lock(writer)).unlink(missing_ok=True)
         return True
-
-    def _rebuild(self) -> None:
-        """Write all vectors anew; what dies in between is begun again when the store is opened."""
-        with self._vectors.written_anew():
-            for key, uid, document_id, pieces in self._index.versions():
-                small = self._index.vectors_of(key)
-                if small is None:
-                    continue
-                ids = [f"{uid}:{number}:{piece}" for number, count in enumerate(pieces) for piece in range(count)]
-                self._vectors.add("retrieval", ids, small.astype("float32"), document_ids=[document_id] * len(ids))
-                write_large(self._vectors, uid, document_id, pieces, small)
 
     @contextmanager
     def _using(self) -> Iterator[None]:

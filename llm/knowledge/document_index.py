@@ -111,38 +111,21 @@ class DocumentIndex:
         with self.database.reading() as connection:
             return placement_of(connection, content, source).document_id or new_id()
 
-    def owe(self, version: NewVersion) -> None:
-        """Note that vectors of this version are about to be written."""
+    def owe(self, versions: Iterable[NewVersion]) -> None:
+        """Note that vectors of these versions are about to be written."""
         with self.database.writing() as connection:
-            connection.execute(
-                "INSERT INTO debts VALUES (?, ?, ?)", (version.uid, json.dumps(version.pieces), self._writer)
+            connection.executemany(
+                "INSERT INTO debts VALUES (?, ?, ?)",
+                [(version.uid, json.dumps(version.pieces), self._writer) for version in versions],
             )
 
-    def commit(self, version: NewVersion, vectors: NDArray[np.float16]) -> AddedDocument:
-        """Make the version visible, its vectors being written. What it replaces leaves at the same moment.
+    def commit(self, versions: Iterable[tuple[NewVersion, NDArray[np.float16]]]) -> list[AddedDocument]:
+        """Make versions visible, their vectors being written. What they replace leaves at the same moment.
 
         Where somebody else has committed the same content meanwhile, that one stays, and this one remains a debt.
         """
-        moment = now()
         with self.database.writing() as connection:
-            placement = placement_of(connection, version.content, version.source)
-            document_id, created_at = version.document_id, moment
-            if placement.document_id is not None:
-                document_id = placement.document_id
-                earlier = document_row(connection, document_id)
-                if placement.kind == "there":
-                    connection.execute("UPDATE debts SET writer = NULL WHERE uid = ?", (version.uid,))
-                    link_source(connection, version.source, document_id)
-                    return {**info_of(earlier), "already_there": True, "replaced": False}
-                created_at = earlier["created_at"]
-                remove_version(connection, earlier)
-            insert_version(
-                connection, version, vectors, document_id=document_id, created_at=created_at, updated_at=moment
-            )
-            link_source(connection, version.source, document_id)
-            connection.execute("DELETE FROM debts WHERE uid = ?", (version.uid,))
-            row = document_row(connection, document_id)
-        return {**info_of(row), "already_there": False, "replaced": placement.kind == "replace"}
+            return [_committed(connection, version, vectors) for version, vectors in versions]
 
     # Removing
 
@@ -164,10 +147,10 @@ class DocumentIndex:
                 remove_version(connection, row)
             connection.execute("DELETE FROM sources")
 
-    def abandon(self, uid: str) -> None:
-        """The version's writer has given up; anybody may pay its debt."""
+    def abandon(self, uids: Iterable[str]) -> None:
+        """The versions' writer has given up; anybody may pay its debts."""
         with self.database.writing() as connection:
-            connection.execute("UPDATE debts SET writer = NULL WHERE uid = ?", (uid,))
+            connection.executemany("UPDATE debts SET writer = NULL WHERE uid = ?", [(uid,) for uid in uids])
 
     def debts(self, *, of_writers: Iterable[str] = ()) -> list[Debt]:
         """Debts that can be paid: of what has left, and of these writers."""
@@ -183,10 +166,10 @@ class DocumentIndex:
         with self.database.reading() as connection:
             return {row[0] for row in connection.execute("SELECT DISTINCT writer FROM debts WHERE writer IS NOT NULL")}
 
-    def paid(self, uid: str) -> None:
+    def paid(self, debts: Iterable[Debt]) -> None:
         """The vectors have gone."""
         with self.database.writing() as connection:
-            connection.execute("DELETE FROM debts WHERE uid = ?", (uid,))
+            connection.executemany("DELETE FROM debts WHERE uid = ?", [(debt.uid,) for debt in debts])
 
     # Looking
 
@@ -339,6 +322,26 @@ class DocumentIndex:
         if row is None:
             raise _no_chunk(f"{uid}:{number}")
         return row
+
+
+def _committed(connection: sqlite3.Connection, version: NewVersion, vectors: NDArray[np.float16]) -> AddedDocument:
+    moment = now()
+    placement = placement_of(connection, version.content, version.source)
+    document_id, created_at = version.document_id, moment
+    if placement.document_id is not None:
+        document_id = placement.document_id
+        earlier = document_row(connection, document_id)
+        if placement.kind == "there":
+            connection.execute("UPDATE debts SET writer = NULL WHERE uid = ?", (version.uid,))
+            link_source(connection, version.source, document_id)
+            return {**info_of(earlier), "already_there": True, "replaced": False}
+        created_at = earlier["created_at"]
+        remove_version(connection, earlier)
+    insert_version(connection, version, vectors, document_id=document_id, created_at=created_at, updated_at=moment)
+    link_source(connection, version.source, document_id)
+    connection.execute("DELETE FROM debts WHERE uid = ?", (version.uid,))
+    row = document_row(connection, document_id)
+    return {**info_of(row), "already_there": False, "replaced": placement.kind == "replace"}
 
 
 def _no_chunk(chunk_id: str) -> DocumentNotFoundError:

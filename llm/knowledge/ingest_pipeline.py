@@ -3,16 +3,16 @@
     threads of its own        the caller's thread          the writer's thread
     read, convert, cut   ->   embed slices of chunks   ->   vectors to Chroma, then the commit
 
-A slice holds chunks of as many documents as it takes, so that small documents are embedded in full batches. What is
-under way is bounded at every arrow. Invariant: a debt is written before a version's first vector, and the version is
-committed after its last.
+A slice holds chunks of as many documents as it takes, so that small documents are embedded and written in full batches
+and committed together. What is under way is bounded at every arrow. Invariant: a debt is written before a version's
+first vector, and the version is committed after its last.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,15 +24,14 @@ from ..document.chunk import ContextChunk
 from ..document.document import LoadedDocument
 from ..exceptions import KnowledgeError, LLMError
 from .document_index import DocumentIndex
-from .document_rows import sums_of
 from .passage import AddedDocument
 from .placement import Content, NewVersion, new_id
-from .vector_index import VectorIndex
+from .vector_index import VectorIndex, retrieval_ids
+from .vector_upkeep import SLICE, pay_debts, write_large
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SLICE = 256  # retrieval chunks embedded in one call
 READERS = 2
 _AHEAD = 2  # documents read before they are needed
 _UNWRITTEN = 4  # slices embedded and not yet written
@@ -83,6 +82,14 @@ class _Segment:
     underway: _Underway
     start: int
     texts: list[str] = field(repr=False)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.texts)
+
+    @property
+    def is_last(self) -> bool:
+        return self.end == len(self.underway.ids)
 
 
 class IngestPipeline:
@@ -164,6 +171,7 @@ class _Run:
         self._underway: dict[int, _Underway] = {}
         self._writing: deque[Future[None]] = deque()
         self._outcomes: deque[tuple[int, Outcome]] = deque()
+        self._torn = False  # a slice was written in part; the writer's
 
     def outcomes(self) -> Iterator[tuple[int, Outcome]]:
         readers = ThreadPoolExecutor(min(READERS, len(self._items)) or 1, thread_name_prefix="read documents")
@@ -198,11 +206,8 @@ class _Run:
         if not isinstance(prepared, NewVersion):
             self._outcomes.append((place, prepared))
             return
-        ids = [
-            f"{prepared.uid}:{number}:{piece}" for number, count in enumerate(prepared.pieces) for piece in range(count)
-        ]
+        ids = retrieval_ids(prepared.uid, prepared.pieces)
         underway = _Underway(place, prepared, ids, np.zeros((len(ids), self._pipeline._dimension), np.float16))
-        self._pipeline._index.owe(prepared)
         self._underway[place] = underway
         texts = [piece.text for chunk in prepared.chunks for piece in chunk.retrieval]
         start = 0
@@ -211,7 +216,7 @@ class _Run:
             self._slice.append(_Segment(underway, start, part))
             self._slice_size += len(part)
             start += len(part)
-            if self._slice_size >= SLICE:
+            if self._slice_size >= SLICE or len(self._slice) >= SLICE:
                 self._embed()
             if start >= len(texts):
                 return
@@ -230,28 +235,39 @@ class _Run:
             self._writing.popleft().result()
         self._written(len(texts))
 
-    def _write(self, segments: Iterable[_Segment], vectors: NDArray[np.float32]) -> None:
+    def _write(self, segments: Sequence[_Segment], vectors: NDArray[np.float32]) -> None:
         """On the writer's thread: vectors, and the commit of versions that are complete with them."""
-        taken = 0
-        for segment in segments:
-            underway, count = segment.underway, len(segment.texts)
-            end = segment.start + count
-            part = vectors[taken : taken + count]
-            taken += count
-            underway.vectors[segment.start : end] = part
-            ids = underway.ids[segment.start : end]
-            document_id = underway.version.document_id
-            self._pipeline._vectors.add("retrieval", ids, part, document_ids=[document_id] * count)
-            if end == len(underway.ids):
-                self._commit(underway)
-
-    def _commit(self, underway: _Underway) -> None:
-        version = underway.version
-        write_large(self._pipeline._vectors, version.uid, version.document_id, version.pieces, underway.vectors)
-        added = self._pipeline._index.commit(version, underway.vectors)
-        del self._underway[underway.place]
-        self._outcomes.append((underway.place, added))
+        if self._torn:  # later slices are of the same versions
+            return
+        self._torn = True
+        self._pipeline._index.owe([segment.underway.version for segment in segments if not segment.start])
+        self._write_small(segments, vectors)
+        self._commit([segment.underway for segment in segments if segment.is_last])
         pay_debts(self._pipeline._index, self._pipeline._vectors)
+        self._torn = False
+
+    def _write_small(self, segments: Sequence[_Segment], vectors: NDArray[np.float32]) -> None:
+        ids: list[str] = []
+        document_ids: list[str] = []
+        for segment in segments:
+            underway = segment.underway
+            part = vectors[len(ids) : len(ids) + len(segment.texts)]
+            underway.vectors[segment.start : segment.end] = part
+            ids += underway.ids[segment.start : segment.end]
+            document_ids += [underway.version.document_id] * len(part)
+        self._pipeline._vectors.add("retrieval", ids, vectors, document_ids=document_ids)
+
+    def _commit(self, complete: Sequence[_Underway]) -> None:
+        if not complete:
+            return
+        versions = [(underway.version, underway.vectors) for underway in complete]
+        write_large(
+            self._pipeline._vectors,
+            [(version.uid, version.document_id, version.pieces, small) for version, small in versions],
+        )
+        for underway, added in zip(complete, self._pipeline._index.commit(versions), strict=True):
+            del self._underway[underway.place]
+            self._outcomes.append((underway.place, added))
 
     def _ready(self) -> Iterator[tuple[int, Outcome]]:
         while self._outcomes:
@@ -264,34 +280,7 @@ class _Run:
         for writing in self._writing:
             with suppress(BaseException):  # the first one was raised
                 writing.result()
-        for underway in list(self._underway.values()):
-            with suppress(KnowledgeError):  # it stays a debt of this writer, and is paid when the store is opened
-                self._pipeline._index.abandon(underway.version.uid)
-
-
-def write_large(
-    vectors: VectorIndex, uid: str, document_id: str, pieces: Sequence[int], small: NDArray[np.float16]
-) -> None:
-    """Vectors of a version's context chunks and of the whole: the directions of what is in them, together."""
-    if not len(small):
-        return
-    filled = [number for number, count in enumerate(pieces) if count]
-    contexts = _directions(sums_of(small, pieces)[filled])
-    ids = [f"{uid}:{number}" for number in filled]
-    vectors.add("context", ids, contexts, document_ids=[document_id] * len(ids))
-    vectors.add("document", [uid], _directions(contexts.sum(axis=0, keepdims=True)), document_ids=[document_id])
-
-
-def pay_debts(index: DocumentIndex, vectors: VectorIndex, *, of_writers: Iterable[str] = ()) -> int:
-    """Remove the vectors of what has left; how many versions those were of."""
-    debts = index.debts(of_writers=of_writers)
-    for debt in debts:
-        vectors.remove(debt.uid, debt.pieces)
-        index.paid(debt.uid)
-    return len(debts)
-
-
-def _directions(sums: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    directions: NDArray[np.float32] = sums / np.maximum(lengths, 1e-6)
-    return directions
+        if not self._underway:
+            return
+        with suppress(KnowledgeError):  # they stay debts of this writer, and are paid when the store is opened
+            self._pipeline._index.abandon([underway.version.uid for underway in self._underway.values()])

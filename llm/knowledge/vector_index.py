@@ -101,18 +101,15 @@ class VectorIndex:
                     self._empty.discard(kind)
                     self._wipe()
 
-    def remove(self, uid: str, pieces: Sequence[int]) -> None:
-        """Remove all vectors of a document's version, as far as they are there.
+    def remove(self, versions: Sequence[tuple[str, Sequence[int]]]) -> None:
+        """Remove all vectors of documents' versions, as far as they are there.
 
         Args:
-            uid: of the version.
-            pieces: number of retrieval chunks of each context chunk.
+            versions: uid of each, and the number of retrieval chunks of each of its context chunks.
         """
-        contexts = [f"{uid}:{number}" for number in range(len(pieces))]
-        retrieval = [
-            f"{context}:{piece}" for context, count in zip(contexts, pieces, strict=True) for piece in range(count)
-        ]
-        for kind, ids in (("retrieval", retrieval), ("context", contexts), ("document", [uid])):
+        retrieval = [id_ for uid, pieces in versions for id_ in retrieval_ids(uid, pieces)]
+        contexts = [id_ for uid, pieces in versions for id_ in context_ids(uid, pieces)]
+        for kind, ids in (("retrieval", retrieval), ("context", contexts), ("document", [uid for uid, _ in versions])):
             for first in range(0, len(ids), WRITE_BATCH):
                 with self._errors():
                     self._collections[kind].delete(ids=ids[first : first + WRITE_BATCH])
@@ -245,6 +242,16 @@ class VectorIndex:
                 raise StoreFullError(f"The disk of Chroma in {self._where()} is full.") from exc
             # Chroma's own words may quote what it was given.
             raise KnowledgeStoreError(f"Chroma in {self._where()} failed: {type(exc).__name__}.") from exc
+
+
+def retrieval_ids(uid: str, pieces: Sequence[int]) -> list[str]:
+    """Ids of a version's retrieval chunks, from their number in each of its context chunks."""
+    return [f"{uid}:{number}:{piece}" for number, count in enumerate(pieces) for piece in range(count)]
+
+
+def context_ids(uid: str, pieces: Sequence[int]) -> list[str]:
+    """Ids of a version's context chunks that have retrieval chunks; the others have no vector."""
+    return [f"{uid}:{number}" for number, count in enumerate(pieces) if count]
 
 
 def _near(id_: str, distance: float) -> Near:
