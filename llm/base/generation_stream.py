@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..engine.token_stream import TokenStream
 from ..exceptions import GenerationCancelledError, GenerationTimeoutError, RequestError
-from .messages import StreamChunk
+from .messages import StreamChunk, Usage
 from .reply_decoder import ReplyDecoder
 
 
@@ -48,6 +48,7 @@ class GenerationStream:
         self._timeout = timeout
         self._begun = time.monotonic()
         self._reply: OpenReply | None = None
+        self._decoder: ReplyDecoder | None = None
         self._chunks: deque[StreamChunk] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -78,6 +79,11 @@ class GenerationStream:
             finally:
                 self._reading = False
         return self._chunks.popleft()
+
+    @property
+    def usage(self) -> Usage | None:
+        """Counts of the tokens that have come so far, read or not; None before the request has been sent."""
+        return None if self._decoder is None else self._decoder.usage
 
     def stop(self) -> None:
         """Stop generating at the next token. Does not wait; calling it again does nothing."""
@@ -126,6 +132,7 @@ class GenerationStream:
 
     async def _open(self) -> OpenReply:
         reply = await self._open_reply()
+        self._decoder = reply.decoder
         if self._closed:  # while the request was being prepared
             reply.outputs.stop()
             reply.ended(None)

@@ -44,12 +44,14 @@ class Message(TypedDict, total=False):
 
 
 class Usage(TypedDict):
-    """Counts in tokens. `cached_tokens` of the prompt were not computed again."""
+    """Counts in tokens. `cached_tokens` of the prompt were not computed again; `reasoning_tokens` of the completion
+    were reasoning, with its markers."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     cached_tokens: int
+    reasoning_tokens: int
 
 
 class _ResultAlways(TypedDict):

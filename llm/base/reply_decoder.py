@@ -45,22 +45,48 @@ class ReplyDecoder:
         self._parser = parser
         self._prompt_tokens = prompt_tokens
         self._completion_tokens = 0
+        self._cached_tokens = 0
+        self._reasoning = ReasoningCount(within=parser is not None and parser.thinking)
         self._elapsed = elapsed
         self._calls: list[ToolCall] = []
         self._context_used = context_used
         self._search_metadata = search_metadata
 
+    @property
+    def usage(self) -> Usage:
+        """Counts so far."""
+        return {
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": self._completion_tokens,
+            "total_tokens": self._prompt_tokens + self._completion_tokens,
+            "cached_tokens": self._cached_tokens,
+            "reasoning_tokens": self._reasoning.tokens,
+        }
+
     def feed(self, output: EngineOutput) -> list[StreamChunk]:
         """Chunks that are certain after this output. The last one is finished when the reply has ended."""
-        text = self._take(output.tokens)
-        finished = output.finish is not None or self._scanner.stopped
-        if output.finish is not None and not self._scanner.stopped:
-            text += self._scanner.feed(self._detokenizer.finish()) + self._scanner.finish()
-        chunks = self._parse(text, finished=finished)
-        if finished:
-            reason: FinishReason = "stop" if self._scanner.stopped or output.finish == "stop" else "length"
-            chunks.append(self._last_chunk(reason, output.cached_tokens))
-        return chunks
+        self._cached_tokens = output.cached_tokens
+        chunks: list[StreamChunk] = []
+        at = 0
+        while at < len(output.tokens) and not self._scanner.stopped:
+            # One by one as long as it may be reasoning, so that its tokens are counted however they arrive.
+            end = len(output.tokens) if self._parser is None or self._reasoning.over else at + 1
+            before = self._completion_tokens
+            text = self._take(output.tokens[at:end])
+            events = self._events(text)
+            thinking = self._parser is not None and self._parser.thinking
+            self._reasoning.observe(self._completion_tokens - before, within=thinking, silent=not events)
+            chunks += self._chunks(events)
+            at = end
+        if output.finish is None and not self._scanner.stopped:
+            return chunks
+        rest = "" if self._scanner.stopped else self._scanner.feed(self._detokenizer.finish()) + self._scanner.finish()
+        events = self._events(rest)
+        if self._parser is not None:
+            events += self._parser.finish()
+        chunks += self._chunks(events)
+        reason: FinishReason = "stop" if self._scanner.stopped or output.finish == "stop" else "length"
+        return [*chunks, self._last_chunk(reason)]
 
     def _take(self, tokens: Sequence[int]) -> str:
         """Decode token by token, so that a stop string ends the count where it ends the text."""
@@ -72,12 +98,12 @@ class ReplyDecoder:
             text += self._scanner.feed(self._detokenizer.feed((token,)))
         return text
 
-    def _parse(self, text: str, *, finished: bool) -> list[StreamChunk]:
+    def _events(self, text: str) -> list[ReplyEvent]:
         if self._parser is None:
-            return [StreamChunk(text)] if text else []
-        events = self._parser.feed(text) if text else []
-        if finished:
-            events = [*events, *self._parser.finish()]
+            return [ReplyEvent("text", text)] if text else []
+        return self._parser.feed(text) if text else []
+
+    def _chunks(self, events: Sequence[ReplyEvent]) -> list[StreamChunk]:
         chunks = []
         for event in events:
             if event.kind == "text":
@@ -94,22 +120,45 @@ class ReplyDecoder:
                 chunks.append(StreamChunk(tool_call_delta=_delta(event)))
         return chunks
 
-    def _last_chunk(self, reason: FinishReason, cached_tokens: int) -> StreamChunk:
-        usage: Usage = {
-            "prompt_tokens": self._prompt_tokens,
-            "completion_tokens": self._completion_tokens,
-            "total_tokens": self._prompt_tokens + self._completion_tokens,
-            "cached_tokens": cached_tokens,
-        }
+    def _last_chunk(self, reason: FinishReason) -> StreamChunk:
         return StreamChunk(
             finished=True,
             latency_seconds=self._elapsed(),
-            usage=usage,
+            usage=self.usage,
             finish_reason="tool_calls" if self._calls and reason == "stop" else reason,
             tool_calls=tuple(self._calls),
             context_used=self._context_used,
             search_metadata=self._search_metadata,
         )
+
+
+class ReasoningCount:
+    """How many tokens of a reply are reasoning and its markers.
+
+    Args:
+        within: the prompt has opened the reasoning.
+
+    Attributes:
+        tokens: of the reasoning.
+        over: the reply has begun.
+    """
+
+    def __init__(self, *, within: bool) -> None:
+        self.tokens = 0
+        self.over = False
+        self._within = within
+        self._silent = 0  # tokens that may turn out to be the opening marker
+
+    def observe(self, tokens: int, *, within: bool, silent: bool) -> None:
+        """So many tokens have been read, nothing came of them if `silent`, and reasoning goes on if `within`."""
+        if within or self._within:
+            self.tokens += self._silent + tokens
+            self._silent = 0
+        elif silent:
+            self._silent += tokens
+        else:
+            self._silent, self.over = 0, True
+        self._within = within
 
 
 def _delta(event: ReplyEvent) -> ToolCallDelta:

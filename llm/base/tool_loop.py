@@ -352,4 +352,5 @@ def _total(usages: Sequence[Usage]) -> Usage:
         completion_tokens=sum(usage["completion_tokens"] for usage in usages),
         total_tokens=sum(usage["total_tokens"] for usage in usages),
         cached_tokens=sum(usage["cached_tokens"] for usage in usages),
+        reasoning_tokens=sum(usage["reasoning_tokens"] for usage in usages),
     )

@@ -94,6 +94,7 @@ class ChannelReader:
     def _body(self, addressee: _Addressee, name: str) -> Reading[None]:
         """Read a message up to what ends it."""
         reader, output = self._reader, self._output
+        output.thinking = addressee == "self"
         if addressee == "tool":
             reader.keep()
             if (yield from self._calls.read_arguments(name)):
@@ -127,7 +128,7 @@ class ChannelReader:
                     reader.take(len(end))
                     if addressee == "self":
                         self._in_text(end)
-                output.said = False
+                output.said = output.thinking = False
                 return
             if reader.closed:
                 return

@@ -22,12 +22,14 @@ class ReplyOutput:
         events: told and not yet fetched.
         said: text has been told since the message began.
         called: a call has been told.
+        thinking: what is read now is reasoning, or its markers.
     """
 
     def __init__(self, *, separate_reasoning: bool, json_reply: bool) -> None:
         self.events: list[ReplyEvent] = []
         self.said = False
         self.called = False
+        self.thinking = False
         self._separate = separate_reasoning
         self._json_reply = json_reply
         self._fence = CodeFence() if json_reply else None

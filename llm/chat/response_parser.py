@@ -81,11 +81,17 @@ class ResponseParser:
             self._reading = channels.read(reasoning_open=reasoning_open)
         else:
             self._reading = self._reply(reasoning_open)
+        self._output.thinking = reasoning_open
         self._ended = False
         self._lost = ""
         self._partial = False
         if not reasoning_open:
             self._reader.text = syntax.prefill
+
+    @property
+    def thinking(self) -> bool:
+        """Whether what comes next is reasoning, as far as can be told."""
+        return self._output.thinking
 
     def feed(self, text: str) -> list[ReplyEvent]:
         """What is certain after this text."""
@@ -182,6 +188,7 @@ class ResponseParser:
     def _reasoning(self, opening: str, *, prefilled: bool) -> Reading[None]:
         """Reasoning up to what closes it, or to the end."""
         reader, output = self._reader, self._output
+        output.thinking = True
         closes = [mark for mark in (self._closing, self._syntax.content_open.strip()) if mark]
         calls = self._call_marks() if self._types or self._tells_all else []
         firsts = tuple({mark.split()[0] for mark in closes} | {mark.first for mark in calls})
@@ -204,6 +211,7 @@ class ResponseParser:
                 end = yield from reader.find(close)
                 if end >= 0:
                     thoughts.close(reader.take(end))
+                    output.thinking = False
                     if output.separates_reasoning:
                         yield from reader.skip_space()
                     return
@@ -211,6 +219,7 @@ class ResponseParser:
                 end = yield from reader.find(mark.text)
                 if end >= 0:
                     if prefilled and not thoughts.any:
+                        output.thinking = False
                         return  # The model has nothing to think about; it calls at once.
                     if (yield from self._calls_end_reply(mark, end)):
                         return

@@ -1,7 +1,8 @@
 """A reply as Pydantic AI reads it, while it is generated.
 
 Invariants: the same reply gives the same parts however it is divided into chunks; white space alone is no part; the
-usage is known when the last event is; closing stops the generation at its next token.
+usage is that of what has come so far, the prompt's tokens from the beginning, so that limits hold in the middle of a
+reply; closing stops the generation at its next token.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def request_usage(usage: Usage) -> RequestUsage:
         input_tokens=usage["prompt_tokens"],
         output_tokens=usage["completion_tokens"],
         cache_read_tokens=usage["cached_tokens"],
+        output_reasoning_tokens=usage["reasoning_tokens"],
     )
 
 
@@ -59,6 +61,7 @@ class LocalStreamedResponse(StreamedResponse):
         self._call: _OpenCall | None = None
         self._calls = 0
         self._completed = 0
+        self._count()
 
     @property
     def model_name(self) -> str:
@@ -86,12 +89,17 @@ class LocalStreamedResponse(StreamedResponse):
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
         chunk: StreamChunk | None = self.first
         while chunk is not None:
+            self._count()
             for event in self._events(chunk):
                 yield event
             if chunk.finished:
                 return
             with mapped_errors(self.name, in_stream=True):
                 chunk = await anext(self.stream, None)
+
+    def _count(self) -> None:
+        if self.stream.usage is not None:
+            self._add_usage(request_usage(self.stream.usage), reported=True, cumulative=True)
 
     def _events(self, chunk: StreamChunk) -> Iterator[ModelResponseStreamEvent]:
         if chunk.reasoning:
@@ -178,8 +186,6 @@ class LocalStreamedResponse(StreamedResponse):
     def _finish(self, chunk: StreamChunk) -> Iterator[ModelResponseStreamEvent]:
         for made in chunk.tool_calls[self._completed :]:
             yield from self._complete(made)
-        if chunk.usage is not None:
-            self._add_usage(request_usage(chunk.usage), reported=True, cumulative=True)
         if chunk.finish_reason is not None:
             self.finish_reason = _FINISH_REASONS[chunk.finish_reason]
             self.provider_details = {"finish_reason": chunk.finish_reason}

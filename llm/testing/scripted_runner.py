@@ -4,8 +4,9 @@
     Agent(LocalLLMModel(runner))
 
 Template, parser, stream and runner are the real ones. There is no engine, no thread and no device: what the function
-writes is handed out piece by piece on the event loop, one piece each time around it. Every byte is a token, so that a
-token count is the length of a text.
+writes is handed out piece by piece on the event loop, one piece every other time around it: as with a real model, the
+reader mostly waits, which is when it can be cancelled. Every byte is a token, so that a token count is the length of a
+text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -57,7 +58,7 @@ class ScriptedReply:
 Reply = str | ScriptedReply
 Script = Callable[[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]], Reply | Awaitable[Reply]]
 """From messages, tools and all other options that were given to the raw text of the reply, or its parts."""
-Chunking = int | random.Random | Callable[[bytes], Sequence[bytes]]
+Chunking = int | random.Random | Callable[[bytes], Iterable[bytes]]
 """Bytes of a piece, a source of random sizes, or a function that divides the bytes."""
 
 
@@ -216,7 +217,7 @@ class _ScriptedEngine:
             return
         self.handed_out += len(piece)
         stream.hand_out(EngineOutput(tuple(piece)))
-        stream.loop.call_soon(self._hand_out, stream, pieces, last)
+        stream.loop.call_soon(stream.loop.call_soon, self._hand_out, stream, pieces, last)
 
     def _divided(self, raw: bytes) -> Iterator[bytes]:
         if callable(self._chunking):

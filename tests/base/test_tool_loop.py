@@ -18,7 +18,7 @@ from llm.exceptions import ContextWindowError, GenerationTimeoutError, LLMError,
 from llm.tools import BaseTool, ToolRegistry, ToolResult
 
 QUESTION = {"role": "user", "content": "Which is warmer?"}
-USAGE = Usage(prompt_tokens=10, completion_tokens=5, total_tokens=15, cached_tokens=4)
+USAGE = Usage(prompt_tokens=10, completion_tokens=5, total_tokens=15, cached_tokens=4, reasoning_tokens=1)
 
 Turn = str | Sequence[ToolCall] | LLMError
 
@@ -122,6 +122,7 @@ def test_calls_are_made_told_and_answered(registry: ToolRegistry) -> None:
     assert (result["reply"], result["finish_reason"], result["limit_reached"]) == ("Rome.", "stop", False)
     assert result["usage"] == {
         "prompt_tokens": 30, "completion_tokens": 15, "total_tokens": 45, "cached_tokens": 12,
+        "reasoning_tokens": 3,
     }  # fmt: skip
     for options in script.asked:
         assert (options.instructions, options.temperature, options.tool_choice) == ("Be brief.", 0.0, "auto")

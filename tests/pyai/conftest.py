@@ -12,8 +12,6 @@ from blockbuster import blockbuster_ctx
 from llm.pyai import LocalLLMModel
 from llm.testing.scripted_runner import ScriptedRunner
 
-# Sizes of pieces that cut every marker of the formats, and a character of several bytes, at least once.
-CHUNKINGS = (1, 7, 4096, "random")
 WIRE_FORMATS = ("hermes", "list", "parameters")
 
 
@@ -28,9 +26,10 @@ def wire_format(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=CHUNKINGS, ids=str)
+@pytest.fixture
 def chunking(request: pytest.FixtureRequest) -> Any:
-    return random.Random(request.node.nodeid) if request.param == "random" else request.param
+    """Random pieces; every way to divide a reply is the business of test_streaming.py."""
+    return random.Random(request.node.nodeid)
 
 
 @pytest.fixture

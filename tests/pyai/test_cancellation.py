@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent
-from pydantic_ai.exceptions import ModelOverloadedError, ModelRequestTimeout, ModelTimeoutError, ModelUnavailableError
+from pydantic_ai import Agent, CancellationToken, RunContext
+from pydantic_ai.exceptions import (
+    ModelOverloadedError,
+    ModelRequestTimeout,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    RunCancelled,
+)
 from pydantic_ai.messages import ModelRequest, PartDeltaEvent, PartStartEvent
 from pydantic_ai.models import ModelRequestParameters, override_allow_model_requests
 
 from llm import LLMConfig, ModelPool, create_runner
 from llm.pyai import LocalLLMModel
 from llm.testing.scripted_model import ScriptedLoader
-from llm.testing.scripted_runner import ScriptedRunner
+from llm.testing.scripted_runner import ScriptedReply, ScriptedRunner
 
 ENDLESS = "on and on " * 40
 ASKED = [ModelRequest.user_text_prompt("Go")]
@@ -242,5 +248,60 @@ def test_a_pooled_model_is_leased_for_the_run(monkeypatch: pytest.MonkeyPatch) -
                 await agent.run("e")
             assert len(leases) == 2
             assert pool.statistics()["leases"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_token_cancels_runs_from_elsewhere() -> None:
+    """One token, several runs: the generations end, the history is kept, and the model answers the next run."""
+
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        def pieces(raw: bytes) -> Iterator[bytes]:
+            for at in range(len(raw)):
+                if at == 9:
+                    begun.set()
+                yield raw[at : at + 1]
+
+        runner = ScriptedRunner(
+            lambda messages, *_: ENDLESS if messages[-1]["content"] == "Go" else "Yes", chunking=pieces
+        )
+        agent = Agent(LocalLLMModel(runner))
+        token = CancellationToken()
+        runs = [asyncio.create_task(agent.run("Go", cancellation_token=token)) for _ in range(3)]
+        await begun.wait()
+        token.cancel()
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        assert {type(error) for error in ended} == {RunCancelled}
+        assert all(isinstance(error.all_messages()[0], ModelRequest) for error in ended)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert runner.running == 0
+        assert runner.handed_out < 300
+        assert (await agent.run("Well?", cancellation_token=CancellationToken())).output == "Yes"
+        with pytest.raises(RunCancelled):
+            await agent.run("Well?", cancellation_token=token)
+
+    asyncio.run(main())
+
+
+def test_a_tool_cancels_its_run() -> None:
+    """What was said up to then is in the history."""
+
+    async def main() -> None:
+        runner = ScriptedRunner(lambda *_: ScriptedReply(text="I stop.", calls=[("stop", {})]))
+        agent = Agent(LocalLLMModel(runner))
+
+        @agent.tool
+        async def stop(ctx: RunContext[None]) -> str:
+            ctx.cancel()
+            await asyncio.Event().wait()
+            return "never"
+
+        with pytest.raises(RunCancelled) as caught:
+            await agent.run("Go")
+        assert "I stop." in str(caught.value.all_messages())
+        assert runner.running == 0
 
     asyncio.run(main())

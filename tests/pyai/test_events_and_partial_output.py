@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Any
 
 import pytest
@@ -26,11 +25,6 @@ from llm import EngineFailedError
 from llm.pyai import LocalLLMModel, compatibility
 from llm.pyai.stream_response import LocalStreamedResponse
 from llm.testing.scripted_runner import ScriptedReply, ScriptedRunner
-
-
-@pytest.fixture(params=["random"])
-def chunking(request: pytest.FixtureRequest) -> random.Random:
-    return random.Random(request.node.nodeid)
 
 
 class City(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import pytest
@@ -25,11 +26,19 @@ from pydantic_ai.tools import ToolDefinition
 from llm.pyai import LocalLLMModel
 from llm.testing.scripted_runner import ScriptedReply, ScriptedRunner
 
+# Sizes of pieces that cut every marker of the formats, and a character of several bytes, at least once.
+CHUNKINGS = (1, 7, 4096, "random")
+
 ASKED = [ModelRequest.user_text_prompt("Hi")]
 TOOL = ToolDefinition(
     name="find", parameters_json_schema={"type": "object", "properties": {"q": {"type": "string"}, "n": {}}}
 )
 WITH_TOOL = ModelRequestParameters(function_tools=[TOOL])
+
+
+@pytest.fixture(params=CHUNKINGS, ids=str)
+def chunking(request: pytest.FixtureRequest) -> Any:
+    return random.Random(request.node.nodeid) if request.param == "random" else request.param
 
 
 def parts_of(response: ModelResponse) -> list[Any]:

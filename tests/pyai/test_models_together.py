@@ -1,0 +1,166 @@
+"""A local model among others: fallbacks, wrappers, many runs at once, and faces without a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pydantic_ai import (
+    Agent,
+    InstrumentationSettings,
+    UsageLimits,
+)
+from pydantic_ai.capabilities import Instrumentation
+from pydantic_ai.exceptions import (
+    ModelContextWindowExceededError,
+)
+from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.wrapper import WrapperModel
+
+from llm import EngineFailedError
+from llm.exceptions import EngineBusyError, PoolTimeoutError
+from llm.pyai import LocalLLMModel
+from llm.testing.scripted_runner import ScriptedReply, ScriptedRunner
+from tests.pyai.scripts import calls, count, run
+
+
+def test_a_prompt_beyond_the_context_window(scripted: Any) -> None:
+    """Is the error that compaction and fallbacks look for, whole and streamed."""
+    small = scripted(lambda *_: "never", context_window=50)
+    large = scripted(lambda *_: "answer")
+    with pytest.raises(ModelContextWindowExceededError):
+        run(Agent(small).run("x" * 100))
+    agent = Agent(FallbackModel(small, large))
+    assert run(agent.run("x" * 100)).output == "answer"
+
+    async def work() -> None:
+        async with agent.run_stream("x" * 100) as result:
+            assert await result.get_output() == "answer"
+
+    run(work())
+    assert small.context_window == 50
+
+
+def test_many_runs_at_once_on_one_model() -> None:
+    """Each gets its own reply."""
+    model = LocalLLMModel(ScriptedRunner(lambda messages, *_: messages[-1]["content"] * 3, chunking=1))
+    agent = Agent(model)
+
+    async def work() -> None:
+        results = await asyncio.gather(*(agent.run(str(number)) for number in range(20)))
+        assert [result.output for result in results] == [str(number) * 3 for number in range(20)]
+
+    run(work())
+
+
+def test_an_error_of_the_script_is_not_hidden(scripted: Any) -> None:
+    """What is no error of ours passes through."""
+
+    def broken(*_: Any) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(Agent(scripted(broken)).run("Go"))
+
+
+def test_the_synchronous_face(scripted: Any) -> None:
+    """run_sync and run_stream_sync, outside of any loop."""
+    agent = Agent(scripted(lambda *_: "Hello there"))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        assert agent.run_sync("Hi").output == "Hello there"
+        with agent.run_stream_sync("Hi") as result:
+            assert "".join(result.stream_text(delta=True, debounce_by=None)) == "Hello there"
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def test_wrapped_models(scripted: Any) -> None:
+    """A wrapper passes all of it on: text, streams, counts, the profile."""
+    model = scripted(lambda *_: "ok")
+    wrapped = WrapperModel(model)
+    agent = Agent(wrapped)
+    limits = UsageLimits(input_tokens_limit=1000, count_tokens_before_request=True)
+
+    async def work() -> None:
+        assert (await agent.run("Go", usage_limits=limits)).output == "ok"
+        async with agent.run_stream("Go") as result:
+            assert await result.get_output() == "ok"
+
+    run(work())
+    assert wrapped.model_id == "practorflow:scripted"
+    assert wrapped.context_window == model.context_window
+
+
+def test_a_limit_on_requests_at_a_time() -> None:
+    """One waits for the other, streamed or not."""
+    runner = ScriptedRunner(lambda *_: "on and on", chunking=1)
+    most: list[int] = []
+    agent = Agent(ConcurrencyLimitedModel(LocalLLMModel(runner), limiter=2))
+
+    async def watch(done: asyncio.Event) -> None:
+        while not done.is_set():
+            most.append(runner.running)
+            await asyncio.sleep(0)
+
+    async def work() -> None:
+        done = asyncio.Event()
+        watching = asyncio.create_task(watch(done))
+        results = await asyncio.gather(*(agent.run("Go") for _ in range(6)))
+        done.set()
+        await watching
+        assert {result.output for result in results} == {"on and on"}
+        assert max(most) == 2
+
+    run(work())
+
+
+@pytest.mark.parametrize("error", [EngineBusyError("full"), EngineFailedError("gone"), PoolTimeoutError("late")])
+def test_another_model_answers_when_this_one_cannot(scripted: Any, error: Exception) -> None:
+    """In the middle of a run with tools, with the same history."""
+
+    def first(messages: list[Any], *_: Any) -> Any:
+        if messages[-1]["role"] == "tool":
+            return ScriptedReply(error=error)
+        return calls(("count", {"city": "Rome"}))
+
+    other = scripted(lambda messages, *_: f"{messages[-1]['content']} letters")
+    result = run(Agent(FallbackModel(scripted(first), other), tools=[count]).run("Go"))
+    assert result.output == "4 letters"
+    assert [message["role"] for message in other.runner.requests[0][0]] == ["user", "assistant", "tool"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_traces_say_what_a_request_was_and_cost(scripted: Any, streamed: bool) -> None:
+    """In the names that OpenTelemetry has for it; the words themselves only where somebody wants them there."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    settings = InstrumentationSettings(tracer_provider=provider, include_content=False)
+    reply = ScriptedReply(reasoning="Hm.", text="a secret")
+    agent = Agent(scripted(lambda *_: reply), capabilities=[Instrumentation(settings=settings)])
+
+    async def work() -> None:
+        if streamed:
+            async with agent.run_stream("Go") as result:
+                await result.get_output()
+        else:
+            await agent.run("Go")
+
+    run(work())
+    (span,) = [span for span in exporter.get_finished_spans() if span.name.startswith("chat")]
+    said = dict(span.attributes or {})
+    assert span.name == "chat scripted"
+    assert said["gen_ai.response.model"] == said["gen_ai.request.model"] == "scripted"
+    assert "practorflow" in (said.get("gen_ai.system"), said.get("gen_ai.provider.name"))
+    assert said["gen_ai.usage.input_tokens"] > 0
+    assert said["gen_ai.usage.output_tokens"] > len("a secret")
+    assert said["gen_ai.response.finish_reasons"] == ("stop",)
+    assert "secret" not in str([dict(span.attributes or {}) for span in exporter.get_finished_spans()])
