@@ -36,8 +36,10 @@ sys.path = [folder for folder in sys.path if Path(folder or ".").resolve() != Pa
 CLUSTERS = 200
 PIECES = 10  # retrieval chunks in a document of about 1,000 characters
 BEGINNINGS = ("ka", "lo", "mi", "ne", "pu", "ra", "so", "ti")
+MIDDLES = ("be", "cu", "di", "fo", "ga", "hi", "ju", "ko", "ly", "ma")
 ENDINGS = ("bar", "den", "fil", "gor", "han", "jes", "kul", "lam", "mer", "nor", "pil", "ros", "sat", "tun", "vel")
-WORDS = [f"{first}{second}" for first in BEGINNINGS for second in ENDINGS]
+# So many that a third of all passages have a word of a question, as with those of chunking-evaluation.
+WORDS = [f"{first}{second}{third}" for first in BEGINNINGS for second in MIDDLES for third in ENDINGS]
 
 
 class ClusteredEmbedder:

@@ -36,10 +36,10 @@ from ..exceptions import (
 )
 from ..logs import KNOWLEDGE, get_logger
 from .chroma_knowledge_config import ChromaKnowledgeConfig
-from .dense_search import near_chunks
 from .document_index import DocumentIndex
 from .document_rows import storable
 from .document_scope import DocumentScope
+from .document_search import DocumentSearch
 from .folder_lock import FolderLock
 from .ingest import IngestProgress, IngestResult, ProgressCallback, StrPath, files_of
 from .ingest_pipeline import IngestPipeline, Item, Loader
@@ -56,17 +56,13 @@ from .passage import (
 )
 from .placement import new_id
 from .progress_bar import shown_progress
-from .rank_fusion import fused
 from .vector_index import VectorIndex
 from .vector_upkeep import pay_debts, rebuild, repair
 
 if TYPE_CHECKING:
     from ..document.embeddings import Embedder
 
-CANDIDATES = 50  # context chunks of each ranking that are fused
-WEIGHTS = (0.5, 0.5, 2.0)  # of the nearest piece, of the whole chunk's direction, of words: measured, see docs/log.md
 _CHUNKER = 1  # goes up when documents are cut differently
-_SEARCHES = 3  # until one sees no document leave under its hands
 _CONTEXT_ID = re.compile(r"([0-9a-f]{24}):([0-9]{1,8})")
 _RETRIEVAL_ID = re.compile(_CONTEXT_ID.pattern + r":([0-9]{1,8})")
 _LONGEST_SOURCE = 4096
@@ -129,6 +125,8 @@ class ChromaKnowledgeStore(KnowledgeStore):
             dimension=embedder.dimension,
         )
         resources.callback(self._vectors.close)
+        self._documents = DocumentSearch(index=self._index, vectors=self._vectors, embedder=embedder)
+        resources.callback(self._documents.close)
         writing = ThreadPoolExecutor(1, thread_name_prefix="write documents")
         resources.callback(writing.shutdown)
         sizes = ChunkSizes.of(self._config)
@@ -209,26 +207,8 @@ class ChromaKnowledgeStore(KnowledgeStore):
     # Finding
 
     def _find(self, query: str, scope: DocumentScope, top_k: int, mode: SearchMode) -> list[Passage]:
-        query = storable(query)
         with self._using():
-            question = None if mode == "text" else self._embedder.embed_query(query)
-            for _ in range(_SEARCHES):
-                depth = max(CANDIDATES, top_k)
-                near = None if question is None else near_chunks(self._index, self._vectors, question, scope, depth)
-                words = [] if mode == "dense" else self._index.by_words(query, scope, depth)
-                if near is None:
-                    scores = dict(words)
-                elif mode == "dense":
-                    scores = near.scores()
-                else:
-                    rankings = [list(near.pieces), list(near.wholes), [key for key, _ in words]]
-                    scores = dict(fused(rankings, weights=WEIGHTS))
-                keys = list(scores)[:top_k]
-                matches = {} if near is None else {key: piece for key, (piece, _) in near.pieces.items()}
-                passages = self._index.passages(keys, scope, scores=scores, matches=matches)
-                if len(passages) == len(keys):
-                    break
-        return passages
+            return self._documents.find(query, scope, top_k, mode)
 
     # Looking
 

@@ -58,7 +58,7 @@ def near_chunks(
     index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
 ) -> NearChunks:
     """Context chunks in the scope; in each ranking at least `count` where there are so many."""
-    if _is_large(index, vectors, scope):
+    if _is_large(index, scope):
         pieces = _in_graph("retrieval", index, vectors, question, scope, count, count * _PIECES_EACH)
         wholes = None if pieces is None else _in_graph("context", index, vectors, question, scope, count, count)
         if pieces is not None and wholes is not None:
@@ -69,15 +69,12 @@ def near_chunks(
     return exact_chunks(index, question, scope, count)
 
 
-def _is_large(index: DocumentIndex, vectors: VectorIndex, scope: DocumentScope) -> bool:
+def _is_large(index: DocumentIndex, scope: DocumentScope) -> bool:
     """Whether the graphs are asked first."""
     if scope.is_everything:
         return True
     size = index.scope_size(scope)
-    if size <= FEW_CHUNKS or size > EXACT_CHUNKS:
-        return size > EXACT_CHUNKS
-    everything = vectors.size()
-    return everything is not None and size > LARGE_SHARE * everything
+    return size > EXACT_CHUNKS or (size > FEW_CHUNKS and size > LARGE_SHARE * index.size())
 
 
 def _in_graph(
@@ -108,22 +105,20 @@ def _in_graph(
 
 def exact_chunks(index: DocumentIndex, question: NDArray[np.float32], scope: DocumentScope, count: int) -> NearChunks:
     """The same without Chroma, by comparing every vector of the scope."""
-    documents = [document for document in index.vectors(scope) if len(document.vectors)]
-    if not documents:
-        return NearChunks({}, {})
-    similarities = np.concatenate([document.vectors for document in documents]).astype(np.float32) @ question
-    counts = np.concatenate([np.array(document.pieces) for document in documents])
-    keys = np.concatenate([(document.key << CHUNK_BITS) + np.arange(len(document.pieces)) for document in documents])
-    lengths = np.concatenate([document.lengths for document in documents])
-    ends = np.cumsum(counts)
+    there = index.vectors(scope)
+    similarities = there.vectors.astype(np.float32) @ question if len(there.vectors) else np.zeros(0, np.float32)
+    ends = there.pieces.cumsum()
     pieces: dict[int, tuple[int, float]] = {}
-    for place in _best(similarities, count * _EXACT_PIECES_EACH):
-        chunk = int(np.searchsorted(ends, place, side="right"))
-        piece = int(place - (ends[chunk] - counts[chunk]))
-        pieces.setdefault(int(keys[chunk]), (piece, float(similarities[place])))
-    together = sums_of(similarities, counts.tolist()) / np.maximum(lengths, 1e-6)
-    wholes = {int(keys[chunk]): float(together[chunk]) for chunk in _best(together, count)}
-    return NearChunks(pieces, wholes)
+    nearest = _best(similarities, count * _EXACT_PIECES_EACH)
+    chunks = np.searchsorted(ends, nearest, side="right")
+    numbers = nearest - (ends - there.pieces)[chunks]
+    for key, number, similarity in zip(
+        there.keys[chunks].tolist(), numbers.tolist(), similarities[nearest].tolist(), strict=True
+    ):
+        pieces.setdefault(key, (number, similarity))
+    together = sums_of(similarities, there.pieces) / np.maximum(there.lengths, 1e-6)
+    best = _best(together, count)
+    return NearChunks(pieces, dict(zip(there.keys[best].tolist(), together[best].tolist(), strict=True)))
 
 
 def _best(similarities: NDArray[np.float32], count: int) -> NDArray[np.int64]:

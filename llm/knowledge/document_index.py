@@ -42,6 +42,7 @@ from .placement import Content, NewVersion, new_id
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_FURTHER = 4  # times as many are ranked where a few of them will not be in the scope
 _COLUMNS = (
     "id, filename, file_type, content_length, context_chunks, retrieval_chunks, page_count, sha256, complete, "
     "warnings, created_at, updated_at"
@@ -57,13 +58,20 @@ class Debt:
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """A document version's vectors, in the order of its retrieval chunks; see the table for the lengths."""
+class ScopeVectors:
+    """The vectors of documents, one below the other, in the order of their context chunks.
 
-    key: int
-    pieces: tuple[int, ...]
-    vectors: NDArray[np.float16]
+    Attributes:
+        keys: of the context chunks.
+        pieces: how many retrieval chunks each has.
+        lengths: of the sum of their vectors.
+        vectors: of all retrieval chunks.
+    """
+
+    keys: NDArray[np.int64]
+    pieces: NDArray[np.int64]
     lengths: NDArray[np.float32]
+    vectors: NDArray[np.float16]
 
 
 class DocumentIndex:
@@ -212,23 +220,29 @@ class DocumentIndex:
             ).fetchone()
         return int(count)
 
-    def vectors(self, scope: DocumentScope) -> list[Vectors]:
+    def size(self) -> int:
+        """Retrieval chunks of all documents."""
+        return self.scope_size(DocumentScope.everything())
+
+    def vectors(self, scope: DocumentScope) -> ScopeVectors:
         """The vectors of all documents in a scope."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT key, pieces, retrieval_chunks, vectors, lengths FROM documents JOIN vectors ON document = key "
+                "SELECT key, context_chunks, pieces, vectors, lengths FROM documents JOIN vectors ON document = key "
                 f"{where_scope(scope)}",
                 scope_values(scope),
             ).fetchall()
-        return [
-            Vectors(
-                row["key"],
-                tuple(json.loads(row["pieces"])),
-                vectors_from(row["vectors"], row["retrieval_chunks"]),
-                np.frombuffer(row["lengths"], np.float32),
-            )
-            for row in rows
-        ]
+        counts = np.array([row["context_chunks"] for row in rows], np.int64)
+        first_keys = np.array([row["key"] for row in rows], np.int64) << CHUNK_BITS
+        numbers = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+        pieces = json.loads(f"[{','.join(row['pieces'] for row in rows)}]")
+        flat = np.array([count for of_document in pieces for count in of_document], np.int64)
+        return ScopeVectors(
+            keys=np.repeat(first_keys, counts) + numbers,
+            pieces=flat,
+            lengths=np.frombuffer(b"".join(row["lengths"] for row in rows), np.float32),
+            vectors=vectors_from(b"".join(row["vectors"] for row in rows), int(flat.sum())),
+        )
 
     def versions(self) -> list[tuple[int, str, str, tuple[int, ...]]]:
         """Key, uid, document id and pieces of every document."""
@@ -258,17 +272,21 @@ class DocumentIndex:
         expression = match_expression(query)
         if expression is None:
             return []
-        among = (
-            ""
-            if scope.is_everything
-            else f"AND (rowid >> {CHUNK_BITS}) IN (SELECT key FROM documents {where_scope(scope)})"
-        )
         with self.database.reading() as connection:
-            rows = connection.execute(
-                f"SELECT rowid, rank FROM words WHERE words MATCH ? {among} ORDER BY rank LIMIT ?",
-                (expression, *scope_values(scope), count),
-            ).fetchall()
-        return [(row[0], -row[1]) for row in rows]
+            if scope.ids is not None and self._is_most(connection, scope):
+                asked = count * _FURTHER
+                ranked = _ranked(connection, expression, asked)
+                rows = [row for row in ranked if row["id"] in scope]
+                if len(rows) >= count or len(ranked) < asked:
+                    return [(row["key"], row["score"]) for row in rows[:count]]
+            rows = _ranked(connection, expression, count, scope)
+        return [(row["key"], row["score"]) for row in rows]
+
+    @staticmethod
+    def _is_most(connection: sqlite3.Connection, scope: DocumentScope) -> bool:
+        """Whether a scope may well have more than half of all documents."""
+        (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
+        return scope.ids is not None and 2 * len(scope.ids) > documents
 
     def passages(
         self,
@@ -322,6 +340,27 @@ class DocumentIndex:
         if row is None:
             raise _no_chunk(f"{uid}:{number}")
         return row
+
+
+def _ranked(
+    connection: sqlite3.Connection, expression: str, count: int, scope: DocumentScope | None = None
+) -> list[sqlite3.Row]:
+    """Context chunks that have words, best first, with the ids of their documents.
+
+    `ORDER BY rank` would be the index's own order, for which it keeps the places of all words in all rows.
+    """
+    among = (
+        ""
+        if scope is None or scope.is_everything
+        else f"AND (rowid >> {CHUNK_BITS}) IN (SELECT key FROM documents {where_scope(scope)})"
+    )
+    return connection.execute(
+        "SELECT best.key, best.score, documents.id FROM ("
+        "SELECT rowid AS key, -bm25(words) AS score FROM words "
+        f"WHERE words MATCH ? {among} ORDER BY score DESC, rowid LIMIT ?"
+        f") AS best JOIN documents ON documents.key = best.key >> {CHUNK_BITS} ORDER BY best.score DESC, best.key",
+        (expression, *(() if scope is None else scope_values(scope)), count),
+    ).fetchall()
 
 
 def _committed(connection: sqlite3.Connection, version: NewVersion, vectors: NDArray[np.float16]) -> AddedDocument:

@@ -180,13 +180,14 @@ def vectors_from(blob: bytes, rows: int) -> NDArray[np.float16]:
     return np.frombuffer(blob, np.float16).reshape(rows, -1) if rows else np.zeros((0, 1), np.float16)
 
 
-def sums_of(vectors: NDArray[np.floating], pieces: Sequence[int]) -> NDArray[np.float32]:
+def sums_of(vectors: NDArray[np.floating], pieces: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
     """For each context chunk the sum of its retrieval chunks' vectors, or numbers."""
-    sums = np.zeros((len(pieces), *vectors.shape[1:]), np.float32)
-    filled = [number for number, count in enumerate(pieces) if count]
-    if filled:
-        starts = np.cumsum([0, *pieces])[filled]
-        sums[filled] = np.add.reduceat(vectors.astype(np.float32), starts, axis=0)
+    counts = np.asarray(pieces, np.int64)
+    sums = np.zeros((len(counts), *vectors.shape[1:]), np.float32)
+    filled = counts > 0
+    if filled.any():
+        starts = (counts.cumsum() - counts)[filled]
+        sums[filled] = np.add.reduceat(vectors.astype(np.float32, copy=False), starts, axis=0)
     return sums
 
 

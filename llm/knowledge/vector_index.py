@@ -128,10 +128,6 @@ class VectorIndex:
             return None
         return [_near(id_, distance) for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
 
-    def size(self) -> int | None:
-        """Retrieval chunks in Chroma; None when it cannot be asked."""
-        return self._asked(lambda: int(self._collections["retrieval"].count()))
-
     def _asked(self, question: Callable[[], T]) -> T | None:
         """Chroma's answer. A question may meet a deletion half way and fail, so it is asked again."""
         for _ in range(_ATTEMPTS):

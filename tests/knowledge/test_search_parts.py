@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
+from llm.exceptions import KnowledgeStoreError
 from llm.knowledge import DocumentScope, dense_search
 from llm.knowledge.dense_search import near_chunks
 from llm.knowledge.index_words import indexed_text, match_expression
 from llm.knowledge.placement import Content, Placement, place_content
 from llm.knowledge.rank_fusion import fused
-from llm.testing.knowledge_store_contract import WORDS, add, text_about
+from llm.testing.knowledge_store_contract import WORDS, add, documents_of, text_about
 
 OLD, NEW, RECUT = (
     Content(sha256="old", fingerprint="1"),
@@ -111,3 +113,46 @@ def test_a_scope_that_the_graph_hardly_sees_is_compared(store: Any, monkeypatch:
     assert {passage.document_id for passage in store.search_scoped("zebras", near[:2], 50, mode="dense")} == set(
         near[:2]
     )
+
+
+@pytest.mark.parametrize("outside", [1, 60])
+def test_words_in_most_documents_are_found_past_those_outside(store: Any, outside: int) -> None:
+    """A scope of more than half of the documents gets what it holds, in the same order as all, also where what has the
+    words best stands outside of it."""
+    inside = [add(store, f"Saffron number {number}. {text_about('tides', seed=number)}") for number in range(70)]
+    for number in range(outside):
+        add(store, f"Saffron {number}")
+    everything = store._index.by_words("saffron", DocumentScope.everything(), 500)
+    scope = DocumentScope.only(inside)
+    for count in (1, 5, 40):
+        found = store._index.by_words("saffron", scope, count)
+        assert len(found) == count
+        passages = store._index.passages([key for key, _ in found], scope, scores={}, matches={})
+        assert {passage.document_id for passage in passages} <= set(inside)
+        allowed = {key for key, _ in store._index.by_words("saffron", scope, 500)}
+        assert found == [row for row in everything if row[0] in allowed][:count]
+
+
+def test_a_search_does_not_wait_for_other_searches_words(store: Any) -> None:
+    """Where all threads that look for words are held up, the caller's own looks."""
+    id_ = add(store, text_about("zebras"))
+    release = threading.Event()
+    aside = store._documents._aside
+    held = [aside.submit(release.wait, 60) for _ in range(2 * aside._max_workers)]
+    try:
+        assert documents_of(store.search("zebras")) == {id_}
+    finally:
+        release.set()
+    assert all(future.result() for future in held)
+
+
+def test_a_search_for_words_that_fails_is_the_callers_failure(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever thread it was in."""
+    add(store, text_about("zebras"))
+
+    def fail(*_: object) -> Any:
+        raise KnowledgeStoreError("The database failed.")
+
+    monkeypatch.setattr(store._index, "by_words", fail)
+    with pytest.raises(KnowledgeStoreError, match=r"The database failed\."):
+        store.search("zebras")
