@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import chromadb
 import numpy as np
 from chromadb.config import Settings
-from chromadb.errors import ChromaError
+from chromadb.errors import ChromaError, InternalError
 
 from ..exceptions import EmbedderMismatchError, KnowledgeStoreError, StoreFullError
 from ..logs import KNOWLEDGE, get_logger
@@ -150,14 +150,7 @@ class VectorIndex:
     def written_anew(self) -> Iterator[None]:
         """Drop the collections with their files; the caller fills the new ones until the block ends."""
         self._rebuilding = True
-        with self._errors():
-            for collection in self._collections.values():
-                self._client.delete_collection(collection.name)
-        self._client.close()
-        for entry in self._folder.iterdir():  # Chroma leaves the folders of dropped collections behind
-            if entry.is_dir() and not entry.is_symlink() and (entry / "data_level0.bin").exists():
-                shutil.rmtree(entry)
-        self._compact()
+        self._drop()
         self._open()
         yield
         self._rebuilding = False
@@ -168,15 +161,42 @@ class VectorIndex:
 
     def _open(self) -> None:
         with self._errors():
-            self._client = _client(self._config)
-            self._collections = {
-                "retrieval": self._collection(self._config.retrieve_collection),
-                "context": self._collection(self._config.context_collection),
-                "document": self._collection(self._config.document_collection),
-            }
-            # Counting opens an index, which makes its file anew as long as it is small.
-            self._empty = {kind for kind, collection in self._collections.items() if not collection.count()}
+            self._connect()
+            try:
+                sizes = self._sizes()
+            except InternalError:
+                if self._config.host is not None:
+                    raise
+                # Chroma writes an index in place, so a process that dies meanwhile leaves half of it.
+                log.warning("Chroma in %s cannot read its index; it is dropped", self._where())
+                self._drop()
+                self._connect()
+                sizes = self._sizes()
+            self._empty = {kind for kind, size in sizes.items() if not size}
             self._wipe()
+
+    def _connect(self) -> None:
+        self._client = _client(self._config)
+        self._collections = {
+            "retrieval": self._collection(self._config.retrieve_collection),
+            "context": self._collection(self._config.context_collection),
+            "document": self._collection(self._config.document_collection),
+        }
+
+    def _sizes(self) -> dict[str, int]:
+        """Counting opens an index, which makes its file anew as long as it is small."""
+        return {kind: int(collection.count()) for kind, collection in self._collections.items()}
+
+    def _drop(self) -> None:
+        """Remove the collections with their files, and close."""
+        with self._errors():
+            for collection in self._collections.values():
+                self._client.delete_collection(collection.name)
+        self._client.close()
+        for entry in self._folder.iterdir():  # Chroma leaves the folders of dropped collections behind
+            if entry.is_dir() and not entry.is_symlink() and (entry / "data_level0.bin").exists():
+                shutil.rmtree(entry)
+        self._compact()
 
     def _wipe(self) -> None:
         """Chroma makes its files with what memory happens to hold; see index_padding."""

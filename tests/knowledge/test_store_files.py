@@ -189,6 +189,23 @@ class TestWhatIsOnDisk:
         third = open_store()
         assert third._vectors.count("retrieval") == third.counts()["retrieval_chunks"]
 
+    def test_an_index_that_was_half_written_is_made_anew(
+        self, tmp_path: Path, open_store: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Chroma writes one in place; where a process has died meanwhile, Chroma refuses it, and the store opens."""
+        store = open_store(embedder=HashEmbedder(16))
+        ids = {add(store, text_about("zebras", paragraphs=150, seed=seed), f"{seed}.txt") for seed in range(4)}
+        before = store.search("zebras", 20, mode="dense")
+        assert store._vectors.count("retrieval") > 1000  # from there on Chroma writes its index
+        store.close()
+        (half,) = (tmp_path / "chroma_db").glob("*/index_metadata.pickle")
+        half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+        again = open_store(embedder=HashEmbedder(16))
+        assert "cannot read its index" in caplog.text
+        assert again._vectors.count("retrieval") == again.counts()["retrieval_chunks"]
+        assert documents_of(again.search("zebras", 1000, mode="dense")) == ids
+        assert {passage.id for passage in again.search("zebras", 20, mode="dense")} == {p.id for p in before}
+
     def test_searches_go_on_while_vectors_are_written_anew(self, open_store: Any) -> None:
         """They see everything at every moment of a purge."""
         store = open_store()
