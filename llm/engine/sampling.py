@@ -2,7 +2,8 @@
 
 Filters run in the order that Hugging Face and vLLM use: penalties and bias, mask, temperature, top-k, top-p, min-p.
 Top-k and top-p are exact without sorting the vocabulary: the tokens above a threshold are by construction the
-likeliest ones, so the threshold is lowered until they hold k tokens or the mass that top-p asks for.
+likeliest ones, so the threshold is lowered until they hold k tokens or the mass that top-p asks for, and of those only
+the ones around the last are sorted.
 """
 
 from __future__ import annotations
@@ -91,36 +92,57 @@ class Sampler:
 def _likeliest(
     weights: Logits, top_k: int, top_p: float, min_p: float
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """The tokens that pass top-k, then top-p of what is left, then min-p, likeliest first, with their weights.
+    """The tokens that pass top-k, then top-p of what is left, then min-p, with their weights, in no special order.
 
     Args:
         weights: unnormalised probabilities, the largest being 1.
     """
-    unlimited = top_p >= 1.0 and not 0 < top_k < weights.size
-    if unlimited:
+    by_number = 0 < top_k < weights.size
+    if top_p >= 1.0 and not by_number:
         tokens = np.flatnonzero(weights >= min_p) if min_p > 0 else np.arange(weights.size)
         return tokens, weights[tokens]
     total = float(weights.sum(dtype=np.float64))
     threshold = 1e-2
     while True:
         tokens = np.flatnonzero(weights >= threshold)
-        enough = len(tokens) >= top_k if 0 < top_k < weights.size else False
-        if enough or float(weights[tokens].sum(dtype=np.float64)) >= top_p * total or threshold < 1e-30:
+        kept = weights[tokens]
+        if len(tokens) >= top_k if by_number else float(kept.sum(dtype=np.float64)) >= top_p * total:
             break
         threshold *= 1e-2
-    if threshold < 1e-30:
-        tokens = np.arange(weights.size)
-    order = np.argsort(-weights[tokens], kind="stable")
-    if 0 < top_k < weights.size:
-        order = order[:top_k]
-    tokens = tokens[order]
-    kept = weights[tokens]
+        if threshold < 1e-30:
+            tokens, kept = np.arange(weights.size), weights
+            break
+    if by_number:
+        first = _first(kept, None, top_k)
+        tokens, kept = tokens[first], kept[first]
+        total = float(kept.sum(dtype=np.float64))
     if top_p < 1.0:
-        mass = kept.sum(dtype=np.float64) if 0 < top_k < weights.size else total
-        cumulative = np.cumsum(kept, dtype=np.float64)
-        count = int(np.searchsorted(cumulative, top_p * mass, side="left")) + 1
-        tokens, kept = tokens[:count], kept[:count]
+        first = _first(kept, kept, top_p * total)
+        tokens, kept = tokens[first], kept[first]
     if min_p > 0:
         likely = kept >= min_p
         tokens, kept = tokens[likely], kept[likely]
     return tokens, kept
+
+
+def _first(weights: Logits, amounts: Logits | None, goal: float) -> npt.NDArray[np.intp]:
+    """Where the largest weights are, as many as it takes until their amounts reach a goal, in no special order.
+
+    Only the weights around the last one are sorted: a flat distribution over a large vocabulary has a hundred thousand
+    before it. The upper half of a float's bits, of which seven are of its fraction, puts positive ones into order.
+
+    Args:
+        weights: none is negative.
+        amounts: of each weight; None counts them.
+        goal: what the amounts come to.
+    """
+    ranks = np.ascontiguousarray(weights).view(np.int32) >> 16
+    amount_of_rank = np.bincount(ranks, weights=amounts)[::-1]
+    reached = np.cumsum(amount_of_rank)
+    last = min(int(np.searchsorted(reached, goal)), len(reached) - 1)
+    rank = len(reached) - 1 - last
+    edge = np.flatnonzero(ranks == rank)
+    edge = edge[np.argsort(-weights[edge], kind="stable")]
+    within = np.cumsum(np.ones(len(edge)) if amounts is None else amounts[edge], dtype=np.float64)
+    count = int(np.searchsorted(within, goal - (reached[last] - amount_of_rank[last]))) + 1
+    return np.concatenate([np.flatnonzero(ranks > rank), edge[:count]])
