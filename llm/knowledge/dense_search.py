@@ -116,7 +116,7 @@ def exact_chunks(index: DocumentIndex, question: NDArray[np.float32], scope: Doc
         there.keys[chunks].tolist(), numbers.tolist(), similarities[nearest].tolist(), strict=True
     ):
         pieces.setdefault(key, (number, similarity))
-    together: NDArray[np.float32] = sums_of(similarities, there.pieces) / np.maximum(there.lengths, np.float32(1e-6))
+    together = (sums_of(similarities, there.pieces) / np.maximum(there.lengths, 1e-6)).astype(np.float32)
     best = _best(together, count)
     return NearChunks(pieces, dict(zip(there.keys[best].tolist(), together[best].tolist(), strict=True)))
 
