@@ -99,7 +99,7 @@ def _pieces(document: DoclingDocument, node: NodeItem, place: _Place) -> Iterato
         if node.label in _EDGES:
             if _without_numbers(node.text) in place.repeated:
                 return
-        elif node.content_layer == ContentLayer.FURNITURE:
+        elif node.content_layer == ContentLayer.FURNITURE and node.label != DocItemLabel.FOOTNOTE:
             return
         yield from _by_pages(node, _text(node, place))
     for child in _children(document, node):

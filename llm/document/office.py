@@ -5,13 +5,16 @@ from __future__ import annotations
 import codecs
 import warnings
 from io import BytesIO
+from typing import Any
 
 from docling.backend.docx.drawingml import utils as drawing
+from docling.backend.msexcel_backend import MsExcelDocumentBackend
 from docling.datamodel.backend_options import HTMLBackendOptions
 from docling.datamodel.base_models import ConversionStatus, DocumentStream, InputFormat
-from docling.document_converter import DocumentConverter, HTMLFormatOption
+from docling.datamodel.document import ConversionResult
+from docling.document_converter import DocumentConverter, ExcelFormatOption, HTMLFormatOption
 
-from ..exceptions import DocumentDamagedError
+from ..exceptions import DocumentDamagedError, DocumentEmptyError, DocumentError, DocumentTooLargeError
 from .conversion import ConversionOptions
 from .docling_pieces import docling_pieces
 from .file_type import FileType
@@ -26,6 +29,20 @@ _FORMATS: dict[FileType, InputFormat] = {
     "md": InputFormat.MD,
 }
 _COUNTED: tuple[FileType, ...] = ("pptx", "xlsx")
+_MOST_CELLS = 4_000_000  # between the first and the last that hold something; each is looked at
+_SPREAD = "practorflow: cells far apart"
+_NO_PAGES = "Document has 0 pages"
+
+
+class _Sheets(MsExcelDocumentBackend):
+    """Docling's reader of sheets, which makes a cell of every place between two that hold something."""
+
+    def _find_true_data_bounds(self, *arguments: Any) -> Any:
+        bounds = super()._find_true_data_bounds(*arguments)
+        cells = (bounds.max_row - bounds.min_row + 1) * (bounds.max_col - bounds.min_col + 1)
+        if cells > _MOST_CELLS:
+            raise ValueError(_SPREAD)
+        return bounds
 
 
 def _no_program(*_arguments: object, **_options: object) -> None:
@@ -45,7 +62,8 @@ class OfficeConverter:
                 # What stands before the first heading is text like any other.
                 InputFormat.HTML: HTMLFormatOption(
                     backend_options=HTMLBackendOptions.model_validate({"infer_furniture": False})
-                )
+                ),
+                InputFormat.XLSX: ExcelFormatOption(backend=_Sheets),
             },
         )
 
@@ -65,7 +83,7 @@ class OfficeConverter:
             warnings.simplefilter("ignore")
             result = self._converter.convert(stream, raises_on_error=False)
         if result.status not in (ConversionStatus.SUCCESS, ConversionStatus.PARTIAL_SUCCESS):
-            raise DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)
+            raise _refusal(result, filename)
         counted = file_type in _COUNTED
         pages = len(result.document.pages) if counted else None
         complete = result.status == ConversionStatus.SUCCESS
@@ -75,3 +93,17 @@ class OfficeConverter:
             complete=complete,
             warnings=() if complete else ("Parts of the document could not be read.",),
         )
+
+
+def _refusal(result: ConversionResult, filename: str) -> DocumentError:
+    """What Docling's errors, which may quote the document, come to."""
+    causes = " ".join(error.error_message for error in result.errors)
+    if _SPREAD in causes:
+        return DocumentTooLargeError(
+            f"{filename!r} has a sheet on which more than {_MOST_CELLS} places lie between the first cell that holds "
+            "something and the last. Delete the cells that stand far from the others.",
+            filename=filename,
+        )
+    if _NO_PAGES in causes:
+        return DocumentEmptyError(f"{filename!r} has no slides.", filename=filename)
+    return DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)

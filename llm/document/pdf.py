@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import sys
+import time
+from collections.abc import Collection, Iterable, Iterator
 from io import BytesIO
 
 import pypdfium2  # type: ignore[import-untyped]
@@ -23,7 +25,9 @@ from .pdf_pipeline import GeometricLayoutOptions, GeometricPdfPipeline, ModelPdf
 from .pieces import Conversion
 
 _PART_OF_TIME = 0.8  # after which what is there is returned; the rest of the time is for putting it together
+_PART_PAGES = 200  # headings are ranked within a part
 _MOST_BLANK = 200  # pages without text that are looked at
+_READ = (ConversionStatus.SUCCESS, ConversionStatus.PARTIAL_SUCCESS)
 _WITHOUT_ENGINE = (
     "They may be pictures of text; to read those, install an OCR engine (pip install 'practorflow[ocr]', or tesseract)."
 )
@@ -34,6 +38,7 @@ class PdfConverter:
 
     def __init__(self, limits: DocumentLimits, options: ConversionOptions) -> None:
         self._options = options
+        self._seconds = _PART_OF_TIME * limits.timeout
         layout: BaseLayoutOptions
         kind: type[GeometricPdfPipeline]
         if options.artifacts_path is None:
@@ -48,9 +53,7 @@ class PdfConverter:
             )
             # Docling makes the pipeline itself, from its class and options of its own.
             kind = type("ModelPdfPipeline", (ModelPdfPipeline,), {"reading": reading})
-        pipeline = pipeline_options(
-            layout, timeout=_PART_OF_TIME * limits.timeout, artifacts_path=options.artifacts_path
-        )
+        pipeline = pipeline_options(layout, timeout=self._seconds, artifacts_path=options.artifacts_path)
         self._converter = DocumentConverter(
             allowed_formats=[InputFormat.PDF, InputFormat.IMAGE],
             format_options={
@@ -68,31 +71,51 @@ class PdfConverter:
             DocumentDamagedError: not a page of it could be read.
         """
         name = "document.pdf" if file_type == "pdf" else f"document.{_extension(data)}"
-        result = self._converter.convert(DocumentStream(name=name, stream=BytesIO(data)), raises_on_error=False)
-        if result.status not in (ConversionStatus.SUCCESS, ConversionStatus.PARTIAL_SUCCESS):
+        parts = self._results(data, name, pages=_page_count(data) if file_type == "pdf" else 1)
+        results = [result for result in parts if result.status in _READ]
+        if not results:
             raise DocumentDamagedError(f"{filename!r} is torn or damaged. Save or copy it again.", filename=filename)
-        pieces = tuple(docling_pieces(result.document))
-        pages = result.input.page_count
-        read = {page.page_no for page in result.pages}
+        pieces = tuple(piece for result in results for piece in docling_pieces(result.document))
+        pages = results[0].input.page_count
+        read = {page.page_no for result in results for page in result.pages}
         missing = set(range(1, pages + 1)) - read
         silent = read - {piece.page for piece in pieces if piece.text.strip()}
         if file_type == "pdf":
             silent -= _blank_pages(data, silent)
+        read_off = {
+            page.page_no for result in results for page in result.pages if any(cell.from_ocr for cell in page.cells)
+        }
         return Conversion(
             pieces=pieces,
             page_count=pages,
             complete=not missing and not silent,
             busy=bool(missing),
-            warnings=tuple(self._warnings(result, missing, silent)),
+            warnings=tuple(self._warnings(missing, silent, read_off)),
         )
 
-    def _warnings(self, result: ConversionResult, missing: Collection[int], silent: Collection[int]) -> Iterable[str]:
+    def _results(self, data: bytes, name: str, *, pages: int) -> Iterator[ConversionResult]:
+        """The document's parts, as far as time allows.
+
+        When its own time is over, Docling still waits until its parser has been through all that it was given. So it
+        gets a part that is not begun where the one before says that there is no time for it.
+        """
+        begun = time.monotonic()
+        before = begun
+        for first in range(1, pages + 1, _PART_PAGES):
+            now = time.monotonic()
+            if now - begun + (now - before) > self._seconds:
+                return
+            before = now
+            last = first + _PART_PAGES - 1 if first + _PART_PAGES <= pages else sys.maxsize
+            source = DocumentStream(name=name, stream=BytesIO(data))
+            yield self._converter.convert(source, raises_on_error=False, page_range=(first, last))
+
+    def _warnings(self, missing: Collection[int], silent: Collection[int], read_off: Collection[int]) -> Iterable[str]:
         if missing:
             yield f"Not read, because they are damaged or the time was over: {_pages(missing)}."
         if silent:
             engine = find_engine(self._options.ocr_languages) if self._options.ocr else None
             yield f"No text was found on {_pages(silent)}." + ("" if engine is not None else f" {_WITHOUT_ENGINE}")
-        read_off = {page.page_no for page in result.pages if any(cell.from_ocr for cell in page.cells)}
         if read_off:
             yield f"Read off pictures, so with mistakes perhaps: {_pages(read_off)}."
 
@@ -115,6 +138,18 @@ def _pages(numbers: Collection[int]) -> str:
             runs.append([number, number])
     shown = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
     return f"page{'s' if len(numbers) > 1 else ''} {shown}"
+
+
+def _page_count(data: bytes) -> int:
+    """At least 1: what is no PDF is for Docling to refuse."""
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError:
+        return 1
+    try:
+        return max(1, len(document))
+    finally:
+        document.close()
 
 
 def _blank_pages(data: bytes, candidates: Collection[int]) -> set[int]:

@@ -8,6 +8,7 @@ composes its pipeline inside, so Docling's version is pinned and a test holds wh
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -32,13 +33,15 @@ from docling.models.stages.page_preprocessing.page_preprocessing_model import (
 )
 from docling.models.stages.reading_order.readingorder_model import ReadingOrderModel, ReadingOrderOptions
 from docling.pipeline.standard_pdf_pipeline import StandardPdfPipeline
-from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel, TableCell
+from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel, Size, TableCell
 from docling_core.types.doc.page import BoundingRectangle, PdfTextCell, TextCell
 
 from .ocr import OcrEngine, find_engine
 from .page_layout import BlockKind, blocks_of
 from .page_lines import Line, rows_of
 from .page_tables import Grid, grid_of
+
+_Direction = Literal["right", "left", "up", "down"]
 
 _LABELS: dict[BlockKind, DocItemLabel] = {
     "heading": DocItemLabel.SECTION_HEADER,
@@ -160,7 +163,10 @@ class GeometricLayoutModel(BaseLayoutModel):
         return GeometricLayoutOptions
 
     def predict_layout(self, conv_res: ConversionResult, pages: Sequence[Page]) -> Sequence[LayoutPrediction]:
-        return [_lay_out(page) for page in self._reading(conv_res, pages)]
+        read = list(self._reading(conv_res, pages))
+        for page in read:
+            _turn_upright(page)
+        return [_lay_out(page) for page in read]
 
 
 class _ParseOnly(PagePreprocessingModel):
@@ -220,6 +226,50 @@ def _read_off(page: Page, engine: OcrEngine, max_pixels: int) -> None:
         )
         for number, line in enumerate(engine.read(picture))
     ]
+
+
+def _turn_upright(page: Page) -> None:
+    """Turn a page most of whose text runs up, down or upside down, so that it is laid out as it is read."""
+    directions: Counter[_Direction] = Counter()
+    for cell in page.cells:
+        directions[_direction(cell.rect)] += len(cell.text)
+    direction = directions.most_common(1)[0][0] if directions else "right"
+    if direction == "right" or page.size is None or page.parsed_page is None:
+        return
+    size = page.size
+    page.parsed_page.textline_cells = [
+        cell.model_copy(update={"rect": _turned(cell.rect.to_top_left_origin(size.height), direction, size)})
+        for cell in page.cells
+    ]
+    if direction != "left":
+        page.size = Size(width=size.height, height=size.width)
+
+
+def _direction(rect: BoundingRectangle) -> _Direction:
+    """Into which a line runs, on the page as it is seen."""
+    across, along = rect.r_x1 - rect.r_x0, rect.r_y1 - rect.r_y0
+    if rect.coord_origin == CoordOrigin.BOTTOMLEFT:
+        along = -along
+    if abs(across) >= abs(along):
+        return "right" if across >= 0 else "left"
+    return "down" if along > 0 else "up"
+
+
+def _turned(rect: BoundingRectangle, direction: _Direction, size: Size) -> BoundingRectangle:
+    """Where the corners of a line are once it runs to the right."""
+
+    def turned(x: float, y: float) -> tuple[float, float]:
+        if direction == "down":
+            return y, size.width - x
+        if direction == "up":
+            return size.height - y, x
+        return size.width - x, size.height - y
+
+    corners: dict[str, float] = {}
+    for number in range(4):
+        x, y = turned(getattr(rect, f"r_x{number}"), getattr(rect, f"r_y{number}"))
+        corners |= {f"r_x{number}": x, f"r_y{number}": y}
+    return BoundingRectangle(**corners, coord_origin=CoordOrigin.TOPLEFT)
 
 
 def _lay_out(page: Page) -> LayoutPrediction:

@@ -27,6 +27,35 @@ def docx() -> bytes:
     return _saved(document.save)
 
 
+def docx_with_footnote() -> bytes:
+    """A paragraph with a note, as Word keeps it: in a file of its own."""
+    import docx as python_docx
+
+    document = python_docx.Document()
+    document.add_paragraph("The harbour was dredged")
+    data = _saved(document.save)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        text, types, relations = (
+            archive.read(name).decode()
+            for name in ("word/document.xml", "[Content_Types].xml", "word/_rels/document.xml.rels")
+        )
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+    note = "<w:footnote w:id='2'><w:p><w:r><w:t>Twice, to be exact.</w:t></w:r></w:p></w:footnote>"
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    reference = "<w:r><w:footnoteReference w:id='2'/></w:r>"
+    override = f"<Override PartName='/word/footnotes.xml' ContentType='{kind}'/>"
+    relationship = f"<Relationship Id='rId99' Type='{relation}' Target='footnotes.xml'/>"
+    for name, content in (
+        ("word/document.xml", text.replace("dredged</w:t></w:r>", f"dredged</w:t></w:r>{reference}")),
+        ("[Content_Types].xml", types.replace("</Types>", f"{override}</Types>")),
+        ("word/_rels/document.xml.rels", relations.replace("</Relationships>", f"{relationship}</Relationships>")),
+        ("word/footnotes.xml", f"<w:footnotes xmlns:w='{space}'>{note}</w:footnotes>"),
+    ):
+        data = with_member(data, name, content.encode())
+    return data
+
+
 def pptx() -> bytes:
     """Two slides, the first with speaker notes."""
     import pptx as python_pptx
@@ -54,6 +83,23 @@ def xlsx(rows: int = 3) -> bytes:
     tides.append(["Day", "High"])
     tides.append(["Monday", 4.2])
     return _saved(workbook.save)
+
+
+def xlsx_with_a_far_cell() -> bytes:
+    """A sheet of two cells, in opposite corners."""
+    import openpyxl
+
+    workbook = openpyxl.Workbook()
+    workbook.active["A1"] = "near"
+    workbook.active["XFD1048576"] = "far"
+    return _saved(workbook.save)
+
+
+def pptx_without_slides() -> bytes:
+    """A presentation that was never begun."""
+    import pptx as python_pptx
+
+    return _saved(python_pptx.Presentation().save)
 
 
 def pdf(pages: int = 2, *, password: str | None = None, owner_password: str | None = None) -> bytes:
@@ -101,6 +147,21 @@ def pdf_of_layouts() -> bytes:
         canvas.drawString(60, 610, "After the table stands another sentence of the same kind.")
         canvas.drawString(60, 30, "Harbour office, page 2")
         canvas.showPage()
+        canvas.showPage()
+        canvas.save()
+
+    return _saved(draw)
+
+
+def pdf_turned(turned: int) -> bytes:
+    """A page of ten lines, seen turned by that many quarters to the right."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    def draw(file: io.BytesIO) -> None:
+        canvas = Canvas(file, pagesize=(600, 600))
+        canvas.setPageRotation(90 * turned)
+        for row in range(10):
+            canvas.drawString(60, 500 - 14 * row, f"This is row {row}, which goes on for a while.")
         canvas.showPage()
         canvas.save()
 

@@ -30,6 +30,12 @@ def test_word(loader: DocumentLoader, samples: ModuleType) -> None:
     assert (document.file_type, document.page_count, document.complete) == ("docx", None, True)
 
 
+def test_footnotes(loader: DocumentLoader, samples: ModuleType) -> None:
+    """Word keeps them apart from the text; here they stand at its end."""
+    document = loader.load_bytes(samples.docx_with_footnote(), "notes.docx")
+    assert items(document) == [("paragraph", "The harbour was dredged"), ("note", "Twice, to be exact.")]
+
+
 def test_slides(loader: DocumentLoader, samples: ModuleType) -> None:
     """A slide is a page with a name, and its speaker notes are read."""
     document = loader.load_bytes(samples.pptx(), "plan.pptx")

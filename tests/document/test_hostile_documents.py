@@ -34,6 +34,20 @@ def test_an_empty_file(loader: DocumentLoader, filename: str) -> None:
         assert type(refused(loader, data, filename)) is exceptions.DocumentEmptyError
 
 
+def test_a_presentation_without_slides(loader: DocumentLoader, samples: ModuleType) -> None:
+    """It is empty, which is no damage."""
+    error = refused(loader, samples.pptx_without_slides(), "begun.pptx")
+    assert isinstance(error, exceptions.DocumentEmptyError)
+    assert "no slides" in str(error)
+
+
+def test_cells_far_apart(loader: DocumentLoader, samples: ModuleType) -> None:
+    """Two cells in opposite corners of a sheet have 17,000,000,000 places between them; it is said what to do."""
+    error = refused(loader, samples.xlsx_with_a_far_cell(), "sparse.xlsx")
+    assert isinstance(error, exceptions.DocumentTooLargeError)
+    assert "Delete the cells that stand far" in str(error)
+
+
 @pytest.mark.parametrize("kind", ["docx", "pptx", "xlsx", "pdf"])
 def test_a_torn_file(loader: DocumentLoader, samples: ModuleType, kind: str) -> None:
     """Half of a file is damaged, not of another kind."""

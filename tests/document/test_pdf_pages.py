@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -131,6 +132,14 @@ def test_columns_and_tables(loader: DocumentLoader, samples: ModuleType) -> None
     ]
 
 
+@pytest.mark.parametrize("turned", [0, 1, 2, 3])
+def test_a_page_that_lies_on_its_side(loader: DocumentLoader, samples: ModuleType, turned: int) -> None:
+    """It is read as it was written, line after line, in whichever direction it is seen."""
+    document = loader.load_bytes(samples.pdf_turned(turned), "turned.pdf")
+    lines = " ".join(f"This is row {row}, which goes on for a while." for row in range(10))
+    assert found(document) == [("paragraph", 1, lines)]
+
+
 def test_a_blank_page_is_nothing_missing(loader: DocumentLoader, samples: ModuleType) -> None:
     """The third page is white, so the document is complete without a word about it."""
     document = loader.load_bytes(samples.pdf_of_layouts(), "layouts.pdf")
@@ -191,6 +200,34 @@ def test_when_the_time_is_over(samples: ModuleType) -> None:
     if document.page_count != len({item.page for item in document.items}):
         assert not document.complete
         assert "Not read" in document.warnings[0]
+
+
+def test_parts_for_which_there_is_no_time_are_named(samples: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long file is read in parts; one is not begun when it would take too long by what the one before took."""
+    from llm.document import pdf
+    from llm.document.conversion import ConversionOptions
+
+    clock = itertools.count(0, 30)
+    monkeypatch.setattr(pdf, "_PART_PAGES", 2)
+    monkeypatch.setattr(pdf, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    converter = pdf.PdfConverter(DocumentLimits(timeout=100), ConversionOptions())
+    conversion = converter.convert(samples.pdf(pages=5), "pdf", filename="long.pdf")
+    assert {piece.page for piece in conversion.pieces} == {1, 2}
+    assert (conversion.page_count, conversion.complete, conversion.busy) == (5, False, True)
+    assert "pages 3-5" in conversion.warnings[0]
+
+
+def test_a_file_in_parts_is_read_as_in_one(samples: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page numbers count from the file's first page."""
+    from llm.document import pdf
+    from llm.document.conversion import ConversionOptions
+
+    data = samples.pdf(pages=5)
+    converter = pdf.PdfConverter(DocumentLimits(), ConversionOptions())
+    whole = converter.convert(data, "pdf", filename="long.pdf")
+    monkeypatch.setattr(pdf, "_PART_PAGES", 2)
+    assert converter.convert(data, "pdf", filename="long.pdf") == whole
+    assert {piece.page for piece in whole.pieces} == {1, 2, 3, 4, 5}
 
 
 def test_an_image_of_too_many_pixels(samples: ModuleType) -> None:
