@@ -187,8 +187,9 @@ class LocalLLMModel(Model[None]):
 
     @asynccontextmanager
     async def _run_scope(self) -> AsyncIterator[None]:
-        """One lease for the length of a run."""
-        async with self._runner():
+        """One lease for the length of a run, from its first request on: a model that is never asked is not loaded,
+        and one that cannot be is an error of its request, which falls back."""
+        async with self._source.hold():
             yield
 
     @asynccontextmanager

@@ -31,6 +31,9 @@ class RunnerSource(Protocol):
     def use(self) -> AbstractAsyncContextManager[LLMRunner]:
         """A runner that is usable within the block."""
 
+    def hold(self) -> AbstractAsyncContextManager[None]:
+        """Keep what is leased within the block until its end. Leases nothing itself."""
+
 
 class HeldRunner:
     """A runner whose lease somebody else holds."""
@@ -52,6 +55,10 @@ class HeldRunner:
     @asynccontextmanager
     async def use(self) -> AsyncIterator[LLMRunner]:
         yield self._runner
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        yield
 
 
 class PooledRunner:
@@ -78,16 +85,26 @@ class PooledRunner:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[LLMRunner]:
-        loop = asyncio.get_running_loop()
-        shared = self._shared.setdefault(loop, _SharedLease())
-        shared.users += 1
-        try:
+        async with self._share() as shared:
             async with shared.lock:  # the first one waits for the lease, the others for the first
                 if shared.handle is None:
                     shared.handle = await self._pool.acquire(self._config)
             runner = create_runner(shared.handle)
             self._abilities = runner.abilities
             yield runner
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        async with self._share():
+            yield
+
+    @asynccontextmanager
+    async def _share(self) -> AsyncIterator[_SharedLease]:
+        loop = asyncio.get_running_loop()
+        shared = self._shared.setdefault(loop, _SharedLease())
+        shared.users += 1
+        try:
+            yield shared
         finally:
             shared.users -= 1
             if not shared.users:

@@ -22,9 +22,10 @@ from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 
-from llm import EngineFailedError
+from llm import EngineFailedError, LLMConfig, ModelLoadError, ModelPool
 from llm.exceptions import EngineBusyError, PoolTimeoutError
 from llm.pyai import LocalLLMModel
+from llm.testing.scripted_model import ScriptedLoader
 from llm.testing.scripted_runner import ScriptedReply, ScriptedRunner
 from tests.pyai.scripts import calls, count, run
 
@@ -164,3 +165,29 @@ def test_traces_say_what_a_request_was_and_cost(scripted: Any, streamed: bool) -
     assert said["gen_ai.usage.output_tokens"] > len("a secret")
     assert said["gen_ai.response.finish_reasons"] == ("stop",)
     assert "secret" not in str([dict(span.attributes or {}) for span in exporter.get_finished_spans()])
+
+
+def test_a_pooled_model_that_cannot_be_loaded_falls_back() -> None:
+    """Whole and streamed; and what nobody has to fall back on is not loaded."""
+
+    class Missing(ScriptedLoader):
+        def load(self, config: LLMConfig) -> Any:  # noqa: ARG002 - the contract
+            raise ModelLoadError("It is damaged.")
+
+    async def work() -> None:
+        missing, whole = Missing(lambda _: ""), ScriptedLoader(lambda _: "I do.")
+        async with ModelPool(loader=missing) as no_pool, ModelPool(loader=whole) as pool:
+            first = LocalLLMModel.from_pool(no_pool, missing.config)
+            second = LocalLLMModel.from_pool(pool, whole.config)
+            agent = Agent(FallbackModel(first, second))
+            assert (await agent.run("Who answers?")).output == "I do."
+            async with agent.run_stream("Who answers?") as result:
+                assert await result.get_output() == "I do."
+                assert pool.statistics()["leases"] == 1
+            assert pool.statistics()["leases"] == 0
+        async with ModelPool(loader=missing) as no_pool, ModelPool(loader=whole) as pool:
+            first = LocalLLMModel.from_pool(pool, whole.config)
+            second = LocalLLMModel.from_pool(no_pool, missing.config)
+            assert (await Agent(FallbackModel(first, second)).run("Who answers?")).output == "I do."
+
+    run(work())

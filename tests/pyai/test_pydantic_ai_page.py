@@ -10,6 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic_ai import Agent
 
 from llm import LLMConfig, ModelPool, create_runner
@@ -44,9 +47,14 @@ EXPECTED = {
     "Streaming": "programming language",
     "Thinking": "False\nHello",
     "Tools": '[\'{"customer_id": "ABC123"}\']',
+    "Tools that change": "clerk ['open_orders']\nguest []",
+    "Calls that wait": "['ABC123 has 3 open orders']",
     "Structured output": "Contact(name=",
     "Several turns": "True",
+    "Shorter histories": "[",
     "Counts and limits": "context window",
+    "Among other models": "True",
+    "Traces": "chat ",
     "Cancellation": "interrupted",
     "A model from a pool": "3",
     "Documents": "['harbour.md']",
@@ -57,7 +65,7 @@ EXPECTED = {
 def test_every_row_has_an_example() -> None:
     """Each row links to a heading with a block, and each block is expected to print something."""
     rows = re.findall(r"^\|.*\| \[(.*?)\]\(#(.*?)\) \|$", PAGE, flags=re.MULTILINE)
-    assert len(rows) == 14
+    assert len(rows) == 21
     assert list(blocks()) == list(EXPECTED)
     for title, anchor in rows:
         assert title in EXPECTED
@@ -69,12 +77,15 @@ def test_every_block_runs_as_written(tmp_path: Path) -> None:
     config = LLMConfig(model_name="demo", temperature=0.0)
     chroma = ChromaKnowledgeConfig(persist_directory=str(tmp_path / "db"))
     printed: dict[str, str] = {}
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
 
     async def main(store: ChromaKnowledgeStore) -> None:
-        async with ModelPool() as pool, pool.acquire_context(config) as handle:
+        async with ModelPool(max_models=2) as pool, pool.acquire_context(config) as handle:
             names: dict[str, Any] = {
                 "pool": pool, "config": config, "handle": handle, "create_runner": create_runner,
                 "knowledge_store": store, "model": LocalLLMModel(create_runner(handle)), "Agent": Agent,
+                "exporter": exporter, "provider": provider,
             }  # fmt: skip
             for heading, source in blocks().items():
                 code = compile(source, heading, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
