@@ -23,7 +23,9 @@ from docling_core.types.doc import (
     ListItem,
     NodeItem,
     PictureItem,
+    RichTableCell,
     SectionHeaderItem,
+    TableCell,
     TableData,
     TableItem,
     TextItem,
@@ -175,8 +177,19 @@ def _rows(document: DoclingDocument, data: TableData) -> Iterator[Sequence[str]]
     for cell in data.table_cells:
         row, column = cell.start_row_offset_idx, cell.start_col_offset_idx
         if row < data.num_rows and column < data.num_cols:
-            rows[row][column] = cell._get_text(doc=document)
+            rows[row][column] = _cell_text(document, cell)
     yield from rows
+
+
+def _cell_text(document: DoclingDocument, cell: TableCell) -> str:
+    """What stands in a cell, on one line; a table in it has commas and semicolons instead of lines of its own."""
+    if not isinstance(cell, RichTableCell):
+        return cell.text
+    parts = (
+        piece.text.replace("\n", "; ").replace(" | ", ", ") if piece.kind == "table" else piece.text
+        for piece in _pieces(document, cell.ref.resolve(document), _Place())
+    )
+    return " ".join(parts)
 
 
 def _repeated(document: DoclingDocument) -> frozenset[str]:

@@ -71,7 +71,7 @@ def near_chunks(
 
 def _is_large(index: DocumentIndex, scope: DocumentScope) -> bool:
     """Whether the graphs are asked first."""
-    if scope.is_everything:
+    if scope.is_everything or index.is_most(scope):
         return True
     size = index.scope_size(scope)
     return size > EXACT_CHUNKS or (size > FEW_CHUNKS and size > LARGE_SHARE * index.size())

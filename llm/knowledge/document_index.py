@@ -220,6 +220,14 @@ class DocumentIndex:
             ).fetchone()
         return int(count)
 
+    def is_most(self, scope: DocumentScope) -> bool:
+        """Whether a scope has so many ids that it may well hold most documents; looked at without looking them up."""
+        if scope.ids is None:
+            return True
+        with self.database.reading() as connection:
+            (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
+        return 2 * len(scope.ids) > int(documents)
+
     def size(self) -> int:
         """Retrieval chunks of all documents."""
         return self.scope_size(DocumentScope.everything())
@@ -272,8 +280,9 @@ class DocumentIndex:
         expression = match_expression(query)
         if expression is None:
             return []
+        is_most = not scope.is_everything and self.is_most(scope)
         with self.database.reading() as connection:
-            if scope.ids is not None and self._is_most(connection, scope):
+            if is_most:
                 asked = count * _FURTHER
                 ranked = _ranked(connection, expression, asked)
                 rows = [row for row in ranked if row["id"] in scope]
@@ -281,12 +290,6 @@ class DocumentIndex:
                     return [(row["key"], row["score"]) for row in rows[:count]]
             rows = _ranked(connection, expression, count, scope)
         return [(row["key"], row["score"]) for row in rows]
-
-    @staticmethod
-    def _is_most(connection: sqlite3.Connection, scope: DocumentScope) -> bool:
-        """Whether a scope may well have more than half of all documents."""
-        (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
-        return scope.ids is not None and 2 * len(scope.ids) > documents
 
     def passages(
         self,

@@ -76,6 +76,17 @@ def test_html(loader: DocumentLoader, samples: ModuleType) -> None:
     ]
 
 
+def test_a_table_in_a_cell(loader: DocumentLoader) -> None:
+    """It is told apart by commas, and of links only the words are read."""
+    page = (
+        b"<table><tr><td>Berth"
+        b"<table><tr><td>North</td><td>7 m</td></tr><tr><td>South</td><td>5 m</td></tr></table></td>"
+        b"<td><a href='/tides'>Tides</a> <b>today</b></td></tr></table>"
+    )
+    document = loader.load_bytes(page, "berths.html")
+    assert items(document) == [("table", "Berth North, 7 m; South, 5 m | Tides today")]
+
+
 def test_markdown(loader: DocumentLoader, samples: ModuleType) -> None:
     """Its markup becomes structure."""
     document = loader.load_bytes(samples.MARKDOWN, "berths.md")
