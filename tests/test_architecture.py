@@ -21,7 +21,7 @@ LEAVES = re.compile(
     r"llm\.(demo\.\w+|pyai(\.\w+)?|llama_cpp_\w+|transformers_\w+|chat\.llama_cpp_tokenizer"
     r"|engine\.(llama_cpp_executor|transformers_\w+|cell_\w+|generate_executor)"
     r"|document\.(office|pdf|image|layout|ocr|docling|conversion|worker|\w*embedd)\w*"
-    r"|knowledge\.(vector_index|dense_search|ingest_pipeline|chroma_knowledge_store)\w*)(\.\w+)*"
+    r"|knowledge\.(vector_index|vector_upkeep|dense_search|document_search|ingest_pipeline|chroma_knowledge_store)\w*)(\.\w+)*"
 )
 
 # Whose switches they are is said where they are written; our own settings are read by `settings` alone.
