@@ -6,7 +6,15 @@ import math
 from collections.abc import Iterator
 
 from .sample import Sample
-from .skills import FIRST_MIXTURE, LAST_MIXTURE, MIXTURE, SECOND_RUN_MIXTURE, SKILLS, SMALL_TALK_MIXTURE
+from .skills import (
+    FIRST_MIXTURE,
+    LAST_MIXTURE,
+    MIXTURE,
+    SECOND_RUN_MIXTURE,
+    SKILLS,
+    SMALL_TALK_MIXTURE,
+    THIRD_RUN_MIXTURE,
+)
 from .vocabulary import Vocabulary
 
 # Up to which place of the stream each mixture is drawn from.
@@ -15,7 +23,8 @@ _PHASES = (
     (9728, MIXTURE),
     (15872, SMALL_TALK_MIXTURE),
     (25_600, LAST_MIXTURE),
-    (math.inf, SECOND_RUN_MIXTURE),
+    (512_000, SECOND_RUN_MIXTURE),
+    (math.inf, THIRD_RUN_MIXTURE),
 )
 
 

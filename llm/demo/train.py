@@ -1,8 +1,8 @@
 """The whole recipe as one command: ``python -m llm.demo.train`` makes the tokenizer, the weights and both model forms.
 
 It needs the `train` extra. Stopped at any time, it goes on from its last checkpoint when started again. With `--from`
-it goes on from a finished model and keeps that model's tokenizer; with `--size large` it trains four times the
-network, for machines with CUDA.
+a finished model takes the place of the runs before `--first-run`, and its tokenizer is kept; with `--size large` it
+trains four times the network, for machines with CUDA.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from . import WEIGHTS_PATH
 from .export import export
 from .network import LARGE, NetworkConfig
 from .tokenizer import train_tokenizer
-from .training import FIRST_RUN, SECOND_RUN, Recipe, train
+from .training import RUNS, Recipe, train
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m llm.demo.train", description=__doc__)
-    parser.add_argument("--seed", type=int, default=FIRST_RUN.seed)
+    parser.add_argument("--seed", type=int, default=RUNS[0].seed)
     parser.add_argument("--size", choices=("shipped", "large"), default="shipped")
-    parser.add_argument(
-        "--from", type=Path, dest="start", help="a Hugging Face folder to go on from; one run is left out"
-    )
-    parser.add_argument("--runs", type=int, choices=(1, 2), default=2, help="end after the first run or the second")
+    parser.add_argument("--from", type=Path, dest="start", help="a Hugging Face folder to go on from")
+    runs = range(1, len(RUNS) + 1)
+    parser.add_argument("--first-run", type=int, choices=runs, help="the run to begin with: 1, or with --from the last")
+    parser.add_argument("--last-run", type=int, choices=runs, default=runs[-1], help="the run to end after")
     parser.add_argument("--steps", type=int, help="steps of the last run, in place of the recipe's")
     parser.add_argument("--tokens-per-batch", type=int, help="tokens of a batch, in place of the recipe's")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves the choice to PyTorch")
@@ -38,8 +38,12 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, help="where the finished model is written")
     options = parser.parse_args()
-    if options.start is not None and options.runs == 1:
-        parser.error("--from goes on with the second run, so there is nothing to do with --runs 1")
+    if options.first_run is None:
+        options.first_run = 1 if options.start is None else options.last_run
+    if (options.start is None) != (options.first_run == 1) or options.first_run > options.last_run:
+        parser.error(
+            "run 1 starts from nothing, later ones from a model: name it with --from, and no run after the last"
+        )
     if options.size == "large" and options.output is None:
         parser.error("a large model does not belong among the shipped weights: name a folder with --output")
     if options.threads:
@@ -52,7 +56,6 @@ def main() -> None:
     else:
         tokenizer = Tokenizer.from_file(str(options.start / "tokenizer.json"))
         weights = {name: tensor.float() for name, tensor in load_file(options.start / "model.safetensors").items()}
-        del recipes[1]
     for run, recipe in recipes.items():
         network = train(recipe, tokenizer, checkpoint=options.work / f"{options.size}-run-{run}.pt", start=weights)
         weights = network.state_dict()
@@ -64,10 +67,11 @@ def _recipes(options: argparse.Namespace) -> dict[int, Recipe]:
     network = LARGE if options.size == "large" else NetworkConfig()
     recipes = {
         run: dataclasses.replace(recipe, seed=options.seed, network=network)
-        for run, recipe in enumerate((FIRST_RUN, SECOND_RUN)[: options.runs], start=1)
+        for run, recipe in enumerate(RUNS, start=1)
+        if options.first_run <= run <= options.last_run
     }
     if options.steps is not None:
-        recipes[options.runs] = dataclasses.replace(recipes[options.runs], steps=options.steps)
+        recipes[options.last_run] = dataclasses.replace(recipes[options.last_run], steps=options.steps)
     if options.tokens_per_batch is not None:
         for run, recipe in recipes.items():
             recipes[run] = dataclasses.replace(recipe, tokens_per_batch=options.tokens_per_batch)

@@ -61,12 +61,15 @@ class _Place:
     batch: int = 0
 
 
-# A second run with samples that ask several questions; a run starts from the weights of the one before.
-FIRST_RUN = Recipe()
-SECOND_RUN = Recipe(
-    first_pool=50, steps=700, tokens_per_batch=1024, batches_per_step=4, prompt_weight=0.0,
-    matrix_learning_rate=3e-3, other_learning_rate=2e-3,
+# The second run has samples that ask several questions, the third single ones; each starts from the weights before it.
+_SECOND_RUN = Recipe(
+    first_pool=50, steps=4700, tokens_per_batch=1024, batches_per_step=6, prompt_weight=0.0,
+    matrix_learning_rate=3e-3, other_learning_rate=2e-3, decay_share=0.81,
 )  # fmt: skip
+_THIRD_RUN = dataclasses.replace(
+    _SECOND_RUN, first_pool=1000, steps=700, matrix_learning_rate=9e-4, other_learning_rate=6e-4, decay_share=1.0
+)
+RUNS = (Recipe(), _SECOND_RUN, _THIRD_RUN)
 
 
 def train(

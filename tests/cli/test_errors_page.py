@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
 
 from llm.demo import GGUF_PATH
 from llm.knowledge import ChromaKnowledgeConfig
@@ -19,6 +22,7 @@ from llm.knowledge.chroma_knowledge_store import ChromaKnowledgeStore
 from llm.llama_cpp_library import initialised_library
 from llm.testing.hash_embedder import HashEmbedder
 from llm.testing.text_loader import TextLoader
+from llm.tools import DuckDuckGoSearchTool, WebAccess, web_policy
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
@@ -102,6 +106,20 @@ def nobody_listens() -> int:
         return int(free.getsockname()[1])
 
 
+def encrypted_pdf() -> bytes:
+    written = BytesIO()
+    page = Canvas(written, encrypt=StandardEncryption("password", strength=128))
+    page.drawString(100, 700, "The notice period is three months.")
+    page.save()
+    return written.getvalue()
+
+
+def searched_in_private() -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(web_policy, "_access", WebAccess(private=True))
+        return str(DuckDuckGoSearchTool().execute(query="notice period", max_results=1).error)
+
+
 PRODUCED: dict[str, Produce] = {
     "No C++ compiler": no_compiler,
     "Python is too old": old_python,
@@ -117,6 +135,9 @@ PRODUCED: dict[str, Produce] = {
         "ask", "--model", m.file("cut.gguf", GGUF_PATH.read_bytes()[:2_000_000]), "Hello"
     ),
     "Downloads are forbidden": lambda m: m.says("ask", "--model", REPOSITORY, "Hello", LLM_OFFLINE="1"),
+    "The hub cannot be reached": lambda m: m.says(
+        "ask", "--model", REPOSITORY, "Hello", LLM_HUB_ENDPOINT=f"http://127.0.0.1:{nobody_listens()}", LLM_OFFLINE="0"
+    ),
     "A GGUF file for transformers": lambda m: m.says(
         "models", "verify", m.file("a.gguf", GGUF_PATH.read_bytes()), "--backend", "transformers"
     ),
@@ -147,6 +168,8 @@ PRODUCED: dict[str, Produce] = {
     "A document that is not there": lambda m: m.fails("./missing.pdf"),
     "A document with nothing in it": lambda m: m.fails(m.file("empty.txt")),
     "A damaged document": lambda m: m.fails(m.file("report.pdf", "%PDF-1.4 and then nothing")),
+    "A document under a password": lambda m: m.fails(m.file("secret.pdf", encrypted_pdf())),
+    "The web is forbidden": lambda _: searched_in_private(),
     "A folder without documents": lambda m: m.says("ingest", str(Path(m.file("folder/.keep")).parent)),
     "No document of that name": lambda m: m.says("search", "--document", "report.pdf", "notice period"),
     "A store that is open elsewhere": lambda m: m.locked(),

@@ -70,22 +70,47 @@ LAST_MIXTURE: dict[Skill, float] = {
 
 # Several questions of one list of functions or passages: the most answers for the tokens that are read.
 SECOND_RUN_MIXTURE: dict[Skill, float] = {
-    conversation: 24,
-    tool_conversation: 30,
+    conversation: 12,
+    tool_conversation: 36,
     tool_call: 5,
-    two_calls: 3,
+    two_calls: 4,
     tool_answer: 3,
-    no_call: 4,
-    passage_questions: 26,
-    quoted_fact: 5,
-    quoted_sentence: 3,
-    not_in_documents: 3,
-    json_conversation: 10,
+    no_call: 5,
+    passage_questions: 30,
+    quoted_fact: 6,
+    quoted_sentence: 4,
+    not_in_documents: 4,
+    json_conversation: 11,
     json_fields: 2,
+}
+
+# The last run asks single questions as applications do, and most often for what the second run left weakest.
+THIRD_RUN_MIXTURE: dict[Skill, float] = {
+    conversation: 8,
+    tool_conversation: 22,
+    tool_call: 16,
+    two_calls: 10,
+    tool_answer: 4,
+    no_call: 6,
+    passage_questions: 20,
+    quoted_fact: 14,
+    quoted_sentence: 5,
+    not_in_documents: 4,
+    json_conversation: 9,
+    json_fields: 6,
 }
 
 SKILLS: dict[str, Skill] = {
     skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, one_passage, five_passages)
 }
 
-__all__ = ["FIRST_MIXTURE", "LAST_MIXTURE", "MIXTURE", "SECOND_RUN_MIXTURE", "SKILLS", "SMALL_TALK_MIXTURE", "Skill"]
+__all__ = [
+    "FIRST_MIXTURE",
+    "LAST_MIXTURE",
+    "MIXTURE",
+    "SECOND_RUN_MIXTURE",
+    "SKILLS",
+    "SMALL_TALK_MIXTURE",
+    "THIRD_RUN_MIXTURE",
+    "Skill",
+]
