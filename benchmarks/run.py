@@ -92,21 +92,26 @@ def main() -> int:
     path = options.out / "results.json"
     if options.draw:
         collected = json.loads(path.read_text(encoding="utf-8"))
-        failed: dict[str, str] = {}
+        failed: dict[str, str] = collected["failed"]
     else:
-        results, failed = [], {}
+        failed = {}
+        collected = {
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "versions": versions(),
+            "results": [],
+            "failed": failed,
+        }
+        options.out.mkdir(parents=True, exist_ok=True)
         for script in scripts():
             if options.only and script.stem not in options.only:
                 continue
             print(f"--- {script.stem}", flush=True)
             try:
-                results.append({"script": script.stem, **measure(script, rounds=options.rounds)})
+                collected["results"].append({"script": script.stem, **measure(script, rounds=options.rounds)})
             except RuntimeError as error:
                 failed[script.stem] = str(error)
-        day = time.strftime("%Y-%m-%d", time.gmtime())
-        collected = {"date": day, "versions": versions(), "results": results, "failed": failed}
-        options.out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(collected, indent=1) + "\n", encoding="utf-8")
+            # After each, so that what has been measured outlives a run that is stopped; --draw then shows it.
+            path.write_text(json.dumps(collected, indent=1) + "\n", encoding="utf-8")
     machine = next((one["machine"] for one in collected["results"] if "machine" in one), {})
     title = (
         f"{collected['date']}, {machine.get('cpu', '')}, {machine.get('threads', machine.get('cores', '?'))} threads"
