@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -48,13 +50,13 @@ def modules() -> dict[str, Path]:
 
 
 @cache
-def imports(name: str, *, at_once: bool = False) -> frozenset[str]:
-    """Full names of what a module imports; `at_once`: while it is itself imported, and not only for type checkers."""
+def imports(name: str, *, when: Callable[[ast.Module], Iterable[ast.AST]] = ast.walk) -> frozenset[str]:
+    """Full names of what a module imports; `when` chooses the nodes of its text that count."""
     path = modules()[name]
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
-    for node in _executed(tree) if at_once else ast.walk(tree):
+    for node in when(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -81,6 +83,16 @@ def _executed(tree: ast.Module) -> list[ast.stmt]:
     return statements
 
 
+def _without_types(tree: ast.Module) -> Iterator[ast.AST]:
+    """Everything that may run, in functions too; TYPE_CHECKING blocks never do."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            todo += ast.iter_child_nodes(node)
+
+
 def in_package(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
@@ -99,7 +111,7 @@ def loaded_with(name: str) -> frozenset[str]:
             continue
         parents = one.split(".")
         todo += [".".join(parents[:end]) for end in range(1, len(parents))]
-        todo += imports(one, at_once=True)
+        todo += imports(one, when=_executed)
     return frozenset(one if one in modules() else one.split(".")[0] for one in seen)
 
 
@@ -152,6 +164,15 @@ def test_values_and_contracts_do_not_import_what_is_built_on_them() -> None:
         if any(in_package(name, f"llm.{inner}") for inner in ("hub", "engine", "grammar")):
             wrong = {target for target in imports(name) for package in outer if in_package(target, package)}
             assert not wrong, f"{name} imports {sorted(wrong)}"
+
+
+def test_no_modules_need_each_other() -> None:
+    """Neither while they are imported nor later, in a function; only names of types may go round."""
+    graph = {name: imports(name, when=_without_types) & set(modules()) - {name} for name in modules()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_heavy_libraries_are_loaded_by_the_modules_about_them() -> None:

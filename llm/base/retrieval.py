@@ -7,7 +7,7 @@ generation that begins next; an empty scope asks nobody.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -171,10 +171,3 @@ def most_that_fit(count: int, attempt: Callable[[int], tuple[T, bool]]) -> tuple
         else:
             beyond = middle
     return best if best is not None else (0, attempt(0)[0])
-
-
-def numbered(passages: Sequence[Passage]) -> list[dict[str, Any]]:
-    """Passages as plain data, with the numbers under which they are listed."""
-    return [
-        {"number": number, "text": passage.text, **passage.citation()} for number, passage in enumerate(passages, 1)
-    ]

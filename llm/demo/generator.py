@@ -11,9 +11,9 @@ from .skills import (
     LAST_MIXTURE,
     MIXTURE,
     SECOND_RUN_MIXTURE,
+    SINGLE_QUESTIONS_MIXTURE,
     SKILLS,
     SMALL_TALK_MIXTURE,
-    THIRD_RUN_MIXTURE,
 )
 from .vocabulary import Vocabulary
 
@@ -24,7 +24,7 @@ _PHASES = (
     (15872, SMALL_TALK_MIXTURE),
     (25_600, LAST_MIXTURE),
     (512_000, SECOND_RUN_MIXTURE),
-    (math.inf, THIRD_RUN_MIXTURE),
+    (math.inf, SINGLE_QUESTIONS_MIXTURE),
 )
 
 

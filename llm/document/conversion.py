@@ -5,10 +5,10 @@ The converters are made when they are first needed and kept, because their libra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from .archive import check_archive
+from .conversion_options import ConversionOptions
 from .file_type import FileType
 from .limits import DocumentLimits
 from .nesting import check_nesting
@@ -17,16 +17,6 @@ from .plain_text import csv_pieces, text_pieces
 from .text_decoding import decode
 
 OFFICE: tuple[FileType, ...] = ("docx", "pptx", "xlsx")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConversionOptions:
-    """How documents are read; see DocumentLoader."""
-
-    encoding: str | None = None
-    artifacts_path: str | None = None
-    ocr: bool = True
-    ocr_languages: tuple[str, ...] = ("eng",)
 
 
 class Converter(Protocol):

@@ -27,7 +27,7 @@ from ..exceptions import (
     DocumentTimeoutError,
     DocumentTooLargeError,
 )
-from .conversion import ConversionOptions
+from .conversion_options import ConversionOptions
 from .file_type import FileType
 from .frames import read_frame, write_frame
 from .limits import DocumentLimits

@@ -27,7 +27,8 @@ from ..exceptions import (
     UnsupportedDocumentError,
 )
 from ..lockdown import can_lock_down, lock_down
-from .conversion import ConversionOptions, Converters, check
+from .conversion import Converters, check
+from .conversion_options import ConversionOptions
 from .frames import read_frame, write_frame
 from .limits import DocumentLimits
 from .pieces import compose

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from ..exceptions import ConfigError, DocumentLoaderClosedError
 from ..logs import DOCUMENT, get_logger
-from .conversion import ConversionOptions
+from .conversion_options import ConversionOptions
 from .conversion_process import ConversionProcess
 from .document import DocumentItem, LoadedDocument
 from .document_source import base_name, read_file, too_large

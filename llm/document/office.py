@@ -15,7 +15,7 @@ from docling.datamodel.document import ConversionResult
 from docling.document_converter import DocumentConverter, ExcelFormatOption, HTMLFormatOption
 
 from ..exceptions import DocumentDamagedError, DocumentEmptyError, DocumentError, DocumentTooLargeError
-from .conversion import ConversionOptions
+from .conversion_options import ConversionOptions
 from .docling_pieces import docling_pieces
 from .file_type import FileType
 from .pieces import Conversion

@@ -15,7 +15,7 @@ from docling.datamodel.pipeline_options import BaseLayoutOptions, LayoutObjectDe
 from docling.document_converter import DocumentConverter, ImageFormatOption, PdfFormatOption
 
 from ..exceptions import DocumentDamagedError
-from .conversion import ConversionOptions
+from .conversion_options import ConversionOptions
 from .docling_pieces import docling_pieces
 from .file_type import FileType
 from .layout_models import layout_engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -173,3 +174,10 @@ class Stats(Counts):
     embedder: str
     dimension: int
     pending: int
+
+
+def numbered(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Passages as plain data, with the numbers under which they are listed."""
+    return [
+        {"number": number, "text": passage.text, **passage.citation()} for number, passage in enumerate(passages, 1)
+    ]

@@ -7,12 +7,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..base.retrieval import numbered
 from ..base.retrieval_prompt import listed
 from ..exceptions import KnowledgeError
 from ..knowledge.document_scope import DocumentScope
 from ..knowledge.knowledge_store import DEFAULT_TOP_K, KnowledgeStore
-from ..knowledge.passage import Passage, SearchMode
+from ..knowledge.passage import Passage, SearchMode, numbered
 from .base import BaseTool, ToolResult
 
 NOTHING_FOUND = "No passage of the documents fits."

@@ -17,7 +17,7 @@ import pytest
 
 from llm import exceptions
 from llm.document import DocumentLimits, DocumentLoader
-from llm.document.conversion import ConversionOptions
+from llm.document.conversion_options import ConversionOptions
 from llm.document.conversion_process import ConversionProcess
 from llm.lockdown import can_lock_down
 

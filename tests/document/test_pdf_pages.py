@@ -205,7 +205,7 @@ def test_when_the_time_is_over(samples: ModuleType) -> None:
 def test_parts_for_which_there_is_no_time_are_named(samples: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long file is read in parts; one is not begun when it would take too long by what the one before took."""
     from llm.document import pdf
-    from llm.document.conversion import ConversionOptions
+    from llm.document.conversion_options import ConversionOptions
 
     clock = itertools.count(0, 30)
     monkeypatch.setattr(pdf, "_PART_PAGES", 2)
@@ -220,7 +220,7 @@ def test_parts_for_which_there_is_no_time_are_named(samples: ModuleType, monkeyp
 def test_a_file_in_parts_is_read_as_in_one(samples: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page numbers count from the file's first page."""
     from llm.document import pdf
-    from llm.document.conversion import ConversionOptions
+    from llm.document.conversion_options import ConversionOptions
 
     data = samples.pdf(pages=5)
     converter = pdf.PdfConverter(DocumentLimits(), ConversionOptions())

@@ -85,7 +85,7 @@ SECOND_RUN_MIXTURE: dict[Skill, float] = {
 }
 
 # The last run asks single questions as applications do, and most often for what the second run left weakest.
-THIRD_RUN_MIXTURE: dict[Skill, float] = {
+SINGLE_QUESTIONS_MIXTURE: dict[Skill, float] = {
     conversation: 8,
     tool_conversation: 22,
     tool_call: 16,
@@ -109,8 +109,8 @@ __all__ = [
     "LAST_MIXTURE",
     "MIXTURE",
     "SECOND_RUN_MIXTURE",
+    "SINGLE_QUESTIONS_MIXTURE",
     "SKILLS",
     "SMALL_TALK_MIXTURE",
-    "THIRD_RUN_MIXTURE",
     "Skill",
 ]
