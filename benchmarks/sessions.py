@@ -90,7 +90,7 @@ def timed(name: str, rounds: int, call: Callable[[int], object]) -> dict[str, fl
         seconds.append(time.perf_counter() - begun)
     row = {
         "median": statistics.median(seconds),
-        "p95": statistics.quantiles(seconds, n=20)[-1],
+        "p95": statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0],
         "most": max(seconds),
     }
     print(f"{name:34}" + "".join(f"{key} {1000 * value:9.3f} ms   " for key, value in row.items()), flush=True)

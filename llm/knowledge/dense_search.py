@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .aside import Aside
 from .document_index import DocumentIndex
 from .document_rows import CHUNK_BITS, sums_of
 from .document_scope import DocumentScope
@@ -55,12 +56,19 @@ class NearChunks:
 
 
 def near_chunks(
-    index: DocumentIndex, vectors: VectorIndex, question: NDArray[np.float32], scope: DocumentScope, count: int
+    index: DocumentIndex,
+    vectors: VectorIndex,
+    question: NDArray[np.float32],
+    scope: DocumentScope,
+    count: int,
+    *,
+    aside: Aside,
 ) -> NearChunks:
     """Context chunks in the scope; in each ranking at least `count` where there are so many."""
     if _is_large(index, scope):
+        found_wholes = aside.begin(lambda: _in_graph("context", index, vectors, question, scope, count, count))
         pieces = _in_graph("retrieval", index, vectors, question, scope, count, count * _PIECES_EACH)
-        wholes = None if pieces is None else _in_graph("context", index, vectors, question, scope, count, count)
+        wholes = found_wholes()
         if pieces is not None and wholes is not None:
             return NearChunks(
                 {key: (near.piece or 0, near.similarity) for key, near in pieces.items()},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
+from .aside import Aside
 from .dense_search import NearChunks, near_chunks
 from .document_index import DocumentIndex
 from .document_rows import storable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 CANDIDATES = 50  # context chunks of each ranking that are fused
 WEIGHTS = (0.5, 0.5, 2.0)  # of the nearest piece, of the whole chunk's direction, of words: measured, see docs/log.md
 _ATTEMPTS = 3  # until one sees no document leave under its hands
-_ASIDE = 4  # searches for words that go on beside others'
 
 
 class EmbedsQuestions(Protocol):
@@ -42,7 +41,7 @@ class DocumentSearch:
         self._index = index
         self._vectors = vectors
         self._embedder = embedder
-        self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="search words")
+        self._aside = Aside()
 
     def find(self, query: str, scope: DocumentScope, top_k: int, mode: SearchMode) -> list[Passage]:
         """Passages of the scope, best first."""
@@ -56,12 +55,13 @@ class DocumentSearch:
                 words = self._index.by_words(query, scope, depth)
             else:
                 # SQLite computes without the interpreter's lock, and so do the embedder and Chroma.
-                aside = self._aside.submit(self._index.by_words, query, scope, depth) if mode == "hybrid" else None
+                if mode == "hybrid":
+                    found_by_words = self._aside.begin(lambda: self._index.by_words(query, scope, depth))
                 if question is None:
                     question = self._embedder.embed_query(query)
-                near = near_chunks(self._index, self._vectors, question, scope, depth)
-                if aside is not None:
-                    words = self._index.by_words(query, scope, depth) if aside.cancel() else aside.result()
+                near = near_chunks(self._index, self._vectors, question, scope, depth, aside=self._aside)
+                if mode == "hybrid":
+                    words = found_by_words()
             scores = _scores(near, words, mode)
             keys = list(scores)[:top_k]
             matches = {} if near is None else {key: piece for key, (piece, _) in near.pieces.items()}
@@ -72,7 +72,7 @@ class DocumentSearch:
 
     def close(self) -> None:
         """End its threads, once what they are looking for was found."""
-        self._aside.shutdown()
+        self._aside.close()
 
 
 def _scores(near: NearChunks | None, words: list[tuple[int, float]], mode: SearchMode) -> dict[int, float]:

@@ -87,7 +87,7 @@ def test_graph_and_comparison_agree(store: Any, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(dense_search, "EXACT_CHUNKS", 0)
     for _ in range(10):
         question = store._embedder.embed_query(" ".join(chance.choices(WORDS, k=4)))
-        graph = near_chunks(store._index, store._vectors, question, scope, 5)
+        graph = near_chunks(store._index, store._vectors, question, scope, 5, aside=store._documents._aside)
         exact = exact_chunks(store._index, question, scope, 5)
         for name in ("pieces", "wholes"):
             assert list(getattr(graph, name))[:5] == list(getattr(exact, name))[:5]
@@ -130,17 +130,16 @@ def test_words_in_most_documents_are_found_past_those_outside(store: Any, outsid
         assert found == [row for row in everything if row[0] in allowed][:count]
 
 
-def test_a_search_does_not_wait_for_other_searches_words(store: Any) -> None:
-    """Where all threads that look for words are held up, the caller's own looks."""
+def test_a_search_does_not_wait_for_what_goes_on_beside_others(store: Any) -> None:
+    """Where all threads beside the callers' are held up, the caller does everything itself."""
     id_ = add(store, text_about("zebras"))
     release = threading.Event()
-    aside = store._documents._aside
-    held = [aside.submit(release.wait, 60) for _ in range(2 * aside._max_workers)]
+    held = [store._documents._aside.begin(lambda: release.wait(60)) for _ in range(8)]
     try:
         assert documents_of(store.search("zebras")) == {id_}
     finally:
         release.set()
-    assert all(future.result() for future in held)
+    assert all(result() for result in held)
 
 
 def test_a_search_for_words_that_fails_is_the_callers_failure(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
