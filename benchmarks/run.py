@@ -92,7 +92,7 @@ def main() -> int:
     path = options.out / "results.json"
     if options.draw:
         collected = json.loads(path.read_text(encoding="utf-8"))
-        failed: dict[str, str] = collected["failed"]
+        failed: dict[str, str] = {}
     else:
         failed = {}
         collected = {

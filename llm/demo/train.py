@@ -40,10 +40,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.first_run is None:
         options.first_run = 1 if options.start is None else options.last_run
-    if (options.start is None) != (options.first_run == 1) or options.first_run > options.last_run:
-        parser.error(
-            "run 1 starts from nothing, later ones from a model: name it with --from, and no run after the last"
-        )
+    if options.start is None and options.first_run > 1:
+        parser.error(f"run {options.first_run} goes on from a finished model: name its folder with --from")
+    if options.start is not None and options.first_run == 1:
+        parser.error("run 1 starts from nothing: leave --from out, or begin later with --first-run")
+    if options.first_run > options.last_run:
+        parser.error(f"run {options.first_run} comes after run {options.last_run}, which is to be the last")
     if options.size == "large" and options.output is None:
         parser.error("a large model does not belong among the shipped weights: name a folder with --output")
     if options.threads:
