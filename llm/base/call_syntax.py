@@ -126,14 +126,6 @@ class CallSyntax:
     turn_end: str = ""
     override: str = ""
 
-    @property
-    def trigger(self) -> str:
-        """The text whose appearance begins the calls, without white space around it.
-
-        Empty where a call is a bare JSON value, which counts as a call only at the start of the reply.
-        """
-        return self.section_open.strip() or self.call_open.strip()
-
     def reasoning_is_open(self, prompt: str) -> bool:
         """Whether `prompt` ends inside the reasoning, so that the reply starts there."""
         mark = self.reasoning_open.strip()

@@ -1,23 +1,20 @@
 """The public face of one leased model: messages in, replies out.
 
-All that backends have in common is here. Preparing a request (rendering the template, encoding, compiling a grammar)
-happens on a worker thread; the engine computes on its own; the event loop only moves results.
+All that backends have in common is here. A request is prepared on a worker thread, the engine computes on its own, and
+the event loop only moves results.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from ..chat.response_parser import ResponseParser
-from ..chat.template import RenderedPrompt
-from ..chat.tokenizer import Tokenizer, encode_prompt
-from ..engine.request import EngineRequest, SamplingParams
+from ..engine.request import EngineRequest
 from ..engine.token_stream import TokenStream
 from ..exceptions import (
     EngineClosedError,
@@ -25,18 +22,16 @@ from ..exceptions import (
     HandleReleasedError,
     PoolClosedError,
     PoolError,
-    RequestError,
 )
-from ..grammar.response_grammar import response_grammar
 from .abilities import Abilities
 from .generation_stream import GenerationStream, OpenReply
 from .messages import GenerateResult, PartialToolCall
 from .options import GenerateOptions, Options, RunOptions
 from .reply_decoder import ReplyDecoder
-from .retrieval import Found, Retrieval, most_that_fit
-from .retrieval_prompt import CitedPassage, with_passages
+from .request_preparation import encode_request, prepare_request
+from .retrieval import Found, Retrieval
 from .text_model import TextModel
-from .tool_loop import DEFAULT_MAX_STEPS, ToolRun
+from .tool_loop import DEFAULT_MAX_RESULT_CHARACTERS, DEFAULT_MAX_STEPS, ToolRun
 from .tool_steps import RunResult, StepCallback, Tools
 
 if TYPE_CHECKING:
@@ -173,6 +168,7 @@ class LLMRunner:
         tools: Tools,
         max_steps: int = DEFAULT_MAX_STEPS,
         on_step: StepCallback | None = None,
+        max_result_characters: int | None = DEFAULT_MAX_RESULT_CHARACTERS,
         documents_in_scope: bool = False,
         **options: Unpack[RunOptions],
     ) -> RunResult:
@@ -183,12 +179,14 @@ class LLMRunner:
             GenerationError: a generation, or the run in the time it was given, ended without an answer.
         """
         run = self.run_stream(
-            tools=tools, max_steps=max_steps, on_step=on_step, documents_in_scope=documents_in_scope, **options
+            tools=tools,
+            max_steps=max_steps,
+            on_step=on_step,
+            max_result_characters=max_result_characters,
+            documents_in_scope=documents_in_scope,
+            **options,
         )
-        async with run:
-            async for _ in run:
-                pass
-        return run.result
+        return await run.to_end()
 
     def run_stream(
         self,
@@ -196,6 +194,7 @@ class LLMRunner:
         tools: Tools,
         max_steps: int = DEFAULT_MAX_STEPS,
         on_step: StepCallback | None = None,
+        max_result_characters: int | None = DEFAULT_MAX_RESULT_CHARACTERS,
         documents_in_scope: bool = False,
         **options: Unpack[RunOptions],
     ) -> ToolRun:
@@ -211,6 +210,7 @@ class LLMRunner:
             tools,
             max_steps=max_steps,
             on_step=on_step,
+            max_result_characters=max_result_characters,
             documents_in_scope=documents_in_scope,
             ended=None if floor is None else floor.give_up,
             **options,
@@ -228,7 +228,7 @@ class LLMRunner:
             RequestError: an argument is wrong, or the template refuses the messages.
         """
         checked = Options(**options)
-        _, prompt = await asyncio.to_thread(_encoded, self._model, checked)
+        _, prompt = await asyncio.to_thread(encode_request, self._model, checked)
         return len(prompt)
 
     def supports_function_calling(self) -> bool:
@@ -274,10 +274,11 @@ class LLMRunner:
         if turn is not None:
             await self._begin(turn, options)
         found = await asyncio.to_thread(self._retrieval.for_reply, options, found)
-        prepared = await asyncio.to_thread(self._prepare, model, options, turn, found)
+        prepare = partial(prepare_request, model, self._handle.config, options, turn, found)
+        prepared = await asyncio.to_thread(prepare)
         if turn is not None and turn.wants_summary:
             await turn.summarize(LLMRunner(self._handle).generate, window=model.context_window)
-            prepared = await asyncio.to_thread(self._prepare, model, options, turn, found)
+            prepared = await asyncio.to_thread(prepare)
         outputs = self._submit(model, prepared.request)
         decoder = ReplyDecoder(
             model.tokenizer,
@@ -310,69 +311,6 @@ class LLMRunner:
             raise
         return outputs
 
-    def _prepare(self, model: TextModel, options: Options, turn: Turn | None, found: Found | None) -> _Prepared:
-        """Everything that takes time and no device. Runs on a worker thread."""
-        max_tokens = options.max_new_tokens or self._handle.config.max_new_tokens
-        window = model.context_window
-        if turn is not None:
-            turn.ask(options.asked(), count=lambda text: len(model.tokenizer.encode(text, special=False)))
-
-        def attempt(count: int) -> tuple[tuple[RenderedPrompt, tuple[int, ...]], bool]:
-            passages = () if found is None else found.passages[:count]
-            if turn is None:
-                outcome = _encoded(model, options, passages)
-            else:
-                outcome = turn.fit(
-                    lambda messages: _encoded(model, replace(options, prompt=None, messages=messages), passages),
-                    window=window,
-                    reply=max_tokens,
-                )
-            # A reply may be cut short by the window's end rather than do without what it is about.
-            return outcome, len(outcome[1]) <= window - min(max_tokens, window // 4)
-
-        shown, (rendered, prompt) = most_that_fit(0 if found is None else len(found.passages), attempt)
-        context_used, search_metadata = (None, None) if found is None else found.shown(shown)
-        syntax = model.chat.syntax
-        reasoning_open = syntax.reasoning_is_open(rendered.text)
-        grammar = None
-        if options.constrain and (options.tools or options.response_format is not None):
-            grammar = response_grammar(
-                syntax,
-                list(options.tools or ()),
-                tool_choice=options.tool_choice,
-                parallel_tool_calls=options.parallel_tool_calls,
-                response_schema=options.response_format,
-                special_tokens=model.tokenizer.special_texts.keys(),
-                reasoning_open=reasoning_open,
-            )
-        config = self._handle.config
-        request = EngineRequest(
-            prompt=prompt,
-            max_tokens=max_tokens,
-            sampling=self._sampling(options, model.tokenizer),
-            stop_tokens=model.tokenizer.end_tokens,
-            grammar=grammar,
-        )
-        model.engine.validate(request)
-        parser = model.chat.parser(
-            rendered,
-            tools=options.tools or (),
-            json_reply=options.response_format is not None,
-            tell_all_calls=options.tell_all_calls,
-        )
-        stops = (*options.stop_texts, *(config.stop_tokens or ()))
-        return _Prepared(request, parser, stops, context_used, search_metadata)
-
-    def _sampling(self, options: Options, tokenizer: Tokenizer) -> SamplingParams:
-        config = self._handle.config
-        chosen: dict[str, Any] = {"temperature": config.temperature, "top_p": config.top_p, "seed": config.seed}
-        for name in (
-            "temperature", "top_p", "top_k", "min_p", "seed", "repeat_penalty", "presence_penalty", "frequency_penalty",
-        ):  # fmt: skip
-            if getattr(options, name) is not None:
-                chosen[name] = getattr(options, name)
-        return SamplingParams(**chosen, logit_bias=_token_biases(options.logit_bias or {}, tokenizer))
-
 
 @dataclass(frozen=True, slots=True)
 class _Speaker:
@@ -384,37 +322,6 @@ class _Speaker:
 
     def generate_stream(self, **options: Unpack[GenerateOptions]) -> GenerationStream:
         return self.runner._stream(Options(**options), self.found, keep_interrupted=True, floor=self.floor)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    request: EngineRequest
-    parser: ResponseParser
-    stops: tuple[str, ...]
-    context_used: str | None
-    search_metadata: dict[str, Any] | None
-
-
-def _encoded(
-    model: TextModel, options: Options, passages: Sequence[CitedPassage] = ()
-) -> tuple[RenderedPrompt, tuple[int, ...]]:
-    rendered = model.chat.render(
-        with_passages(options.conversation(), passages),
-        tools=options.tools or None,
-        **(options.template_variables or {}),
-    )
-    return rendered, tuple(encode_prompt(model.tokenizer, rendered))
-
-
-def _token_biases(biases: Mapping[int | str, float], tokenizer: Tokenizer) -> tuple[tuple[int, float], ...]:
-    """The biases by token id; a key may be text that is one token."""
-    by_token = []
-    for key, bias in biases.items():
-        tokens = [key] if isinstance(key, int) else tokenizer.encode(key, special=True)
-        if len(tokens) != 1:
-            raise RequestError(f"logit_bias has a text of {len(tokens)} tokens; give the ids of its tokens one by one.")
-        by_token.append((tokens[0], bias))
-    return tuple(by_token)
 
 
 def _ended(handle: ModelHandle, outputs: TokenStream, error: BaseException | None) -> None:

@@ -140,6 +140,20 @@ class ToolRun:
             await self.aclose()
             raise
 
+    async def to_end(self) -> RunResult:
+        """Read the rest without looking at it, and close the run whatever happens.
+
+        Returns:
+            What the run came to.
+
+        Raises:
+            As `__anext__`.
+        """
+        async with self:
+            async for _ in self:
+                pass
+        return self.result
+
     async def aclose(self) -> None:
         """Stop at the next token and hand out nothing more. Calling it again does nothing."""
         self._closed = True
@@ -297,41 +311,6 @@ class _Reply:
     def _finished(self) -> StreamChunk:
         assert self._end is not None
         return self._end
-
-
-async def run_tools(
-    generator: Generator,
-    tools: Tools,
-    /,
-    *,
-    max_steps: int = DEFAULT_MAX_STEPS,
-    on_step: StepCallback | None = None,
-    max_result_characters: int | None = DEFAULT_MAX_RESULT_CHARACTERS,
-    documents_in_scope: bool = False,
-    **options: Unpack[GenerateOptions],
-) -> RunResult:
-    """Generate and call tools until the model answers; see ToolRun.
-
-    Returns:
-        The answer, the conversation and the steps.
-
-    Raises:
-        RequestError: an option is wrong, or a tool is not allowed where documents are in scope.
-        GenerationError: a generation, or the run in the time it was given, ended without an answer.
-    """
-    run = ToolRun(
-        generator,
-        tools,
-        max_steps=max_steps,
-        on_step=on_step,
-        max_result_characters=max_result_characters,
-        documents_in_scope=documents_in_scope,
-        **options,
-    )
-    async with run:
-        async for _ in run:
-            pass
-    return run.result
 
 
 def _result_message(call: ToolCall, result: ToolResult, longest: int | None) -> dict[str, Any]:

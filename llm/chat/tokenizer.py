@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -45,8 +45,3 @@ def encode_prompt(tokenizer: Tokenizer, pieces: Iterable[tuple[str, bool]]) -> l
     if bos is not None and tokens[:1] != [bos]:
         tokens.insert(0, bos)
     return tokens
-
-
-def token_text(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
-    """The whole text of some tokens, damaged characters replaced."""
-    return b"".join(tokenizer.piece(token) for token in tokens).decode("utf-8", "replace")

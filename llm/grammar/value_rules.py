@@ -34,10 +34,6 @@ class Notation:
     quoted_keys: bool = True
     python: bool = False
 
-    @property
-    def is_json(self) -> bool:
-        return self == Notation()
-
 
 class ValueRules:
     """Rules for the values of one checked schema."""

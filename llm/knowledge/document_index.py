@@ -92,11 +92,6 @@ class DocumentIndex:
             connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, default))
             return str(connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()[0])
 
-    def set_fact(self, name: str, value: str) -> None:
-        """Note something under a name."""
-        with self.database.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
     # Adding
 
     def recognized(self, content: Content, source: str | None) -> AddedDocument | None:

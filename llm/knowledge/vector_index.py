@@ -39,7 +39,6 @@ T = TypeVar("T")
 log = get_logger(KNOWLEDGE)
 
 WRITE_BATCH = 50  # Chroma holds the interpreter lock while it writes, so that an event loop would wait for more
-READ_BATCH = 4000  # ids in one call; SQLite allows about 32,000 variables
 _ATTEMPTS = 3
 FREE_BYTES = 4 << 20  # left on the disk: Chroma does not survive writing to a full one
 _BYTES_PER_ROW = 8192  # a vector in Chroma's log, its index, and the index while it is being written

@@ -12,7 +12,7 @@ import pytest
 
 from llm.base.messages import StreamChunk, ToolCall, Usage
 from llm.base.options import Options
-from llm.base.tool_loop import ToolRun, run_tools
+from llm.base.tool_loop import ToolRun
 from llm.base.tool_steps import ToolStep
 from llm.exceptions import ContextWindowError, GenerationTimeoutError, LLMError, RequestError
 from llm.tools import BaseTool, ToolRegistry, ToolResult
@@ -99,7 +99,7 @@ def registry() -> ToolRegistry:
 
 
 def run(script: Script, registry: ToolRegistry, **options: Any) -> Any:
-    return asyncio.run(run_tools(script, registry, **({"prompt": QUESTION["content"]} | options)))
+    return asyncio.run(ToolRun(script, registry, **({"prompt": QUESTION["content"]} | options)).to_end())
 
 
 def test_calls_are_made_told_and_answered(registry: ToolRegistry) -> None:
@@ -317,7 +317,7 @@ def test_leaving_early_stops_the_generation(registry: ToolRegistry) -> None:
         with pytest.raises(RequestError, match="no result"):
             _ = stream.result
         script.gate = asyncio.Event()
-        task = asyncio.create_task(run_tools(script, registry, prompt="?"))
+        task = asyncio.create_task(ToolRun(script, registry, prompt="?").to_end())
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -357,7 +357,7 @@ def test_cancelling_a_run_cancels_its_tools() -> None:
 
     async def work() -> None:
         script = Script([call("wait", 1), call("wait", 2)], "never")
-        task = asyncio.create_task(run_tools(script, ToolRegistry([wait]), prompt="?"))
+        task = asyncio.create_task(ToolRun(script, ToolRegistry([wait]), prompt="?").to_end())
         while events != ["begun", "begun"]:  # noqa: ASYNC110 - two tasks of this loop, nothing to wait on
             await asyncio.sleep(0)
         task.cancel()
@@ -422,7 +422,7 @@ def test_a_run_goes_on_from_any_conversation(registry: ToolRegistry) -> None:
     before = run(Script([call("temperature", city="Bern")], "14."), registry)["messages"]
     begin = [*before, {"role": "user", "content": "And Rome?"}]
     script = Script("23.")
-    result = asyncio.run(run_tools(script, registry, messages=begin))
+    result = asyncio.run(ToolRun(script, registry, messages=begin).to_end())
     assert script.conversations == [begin]
     assert len(begin) == 5
     assert len(result["messages"]) == 6

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from llm import LLMConfig, LLMRunner, ModelPool, create_runner
-from llm.base.tool_loop import ToolRun, run_tools
+from llm.base.tool_loop import ToolRun
 from llm.session import Conversation, MemorySessionStore
 from llm.testing.scripted_model import ScriptedLoader
 from llm.tools import ToolRegistry
@@ -81,14 +81,14 @@ def test_a_question_that_needs_two_steps_is_answered(registry: ToolRegistry) -> 
     """The second step uses what the first one found, and its two calls run together; whole or in pieces."""
 
     async def work(runner: LLMRunner) -> None:
-        result = await run_tools(runner, registry, prompt=QUESTION, constrain=False)
+        result = await runner.run(tools=registry, prompt=QUESTION, constrain=False)
         assert result["reply"] == ANSWER
         assert [len(step.outcomes) for step in result["steps"]] == [1, 2, 0]
         assert [message["role"] for message in result["messages"]] == [
             "user", "assistant", "tool", "assistant", "tool", "tool", "assistant",
         ]  # fmt: skip
         assert result["usage"]["cached_tokens"] > result["usage"]["prompt_tokens"] / 2
-        run = ToolRun(runner, registry, prompt=QUESTION, constrain=False)
+        run = runner.run_stream(tools=registry, prompt=QUESTION, constrain=False)
         text = "".join([chunk.text async for chunk in run])
         assert text == "I look that up." + ANSWER
         assert run.result["messages"][-1] == result["messages"][-1]
@@ -104,7 +104,7 @@ def test_a_session_has_every_step_once(registry: ToolRegistry) -> None:
 
     async def work(runner: LLMRunner) -> None:
         for _ in range(2):
-            result = await run_tools(runner, registry, prompt=QUESTION, constrain=False)
+            result = await runner.run(tools=registry, prompt=QUESTION, constrain=False)
             assert result["reply"] == ANSWER
 
     with_runner(work, session=Conversation(store, session))
@@ -116,7 +116,7 @@ def test_leaving_a_run_frees_the_model(registry: ToolRegistry) -> None:
     """After a break in the middle of a generation nothing computes any more."""
 
     async def work(runner: LLMRunner) -> None:
-        async with ToolRun(runner, registry, prompt=QUESTION, constrain=False) as run:
+        async with runner.run_stream(tools=registry, prompt=QUESTION, constrain=False) as run:
             async for chunk in run:
                 if chunk.text:
                     break
@@ -144,7 +144,7 @@ def test_the_demo_model_calls_a_tool_and_answers() -> None:
         async with ModelPool() as pool, pool.acquire_context(config) as handle:
             runner, registry = create_runner(handle), ToolRegistry([order])
             options: Any = {"prompt": "Please order 12 apples.", "tool_choice": "required"}
-            result = await run_tools(runner, registry, max_steps=1, parallel_tool_calls=False, **options)
+            result = await runner.run(tools=registry, max_steps=1, parallel_tool_calls=False, **options)
             (outcome,) = result["steps"][0].outcomes
             assert outcome.result.success
             assert seen == [(outcome.call["args"]["product"], outcome.call["args"]["amount"])]

@@ -8,7 +8,7 @@ import pytest
 
 from llm.chat.detokenizer import Detokenizer
 from llm.chat.stop_strings import StopScanner
-from llm.chat.tokenizer import encode_prompt, token_text
+from llm.chat.tokenizer import encode_prompt
 
 
 class Bytes:
@@ -38,7 +38,6 @@ def test_any_division_of_the_bytes_gives_the_same_text(data: str | bytes) -> Non
     """Whole characters only, damaged bytes as U+FFFD, the same for each way to cut the bytes."""
     raw = data.encode() if isinstance(data, str) else data
     expected = raw.decode("utf-8", "replace")
-    assert token_text(Bytes(), list(raw)) == expected
     for cuts in itertools.chain(*(itertools.combinations(range(1, len(raw)), n) for n in (0, 1, 2))):
         edges = [0, *cuts, len(raw)]
         detokenizer = Detokenizer(Bytes())

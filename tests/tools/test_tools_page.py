@@ -9,7 +9,8 @@ from typing import get_args
 
 import pytest
 
-from llm.base.tool_loop import DEFAULT_MAX_RESULT_CHARACTERS, DEFAULT_MAX_STEPS, run_tools
+from llm.base.llm_runner import LLMRunner
+from llm.base.tool_loop import DEFAULT_MAX_RESULT_CHARACTERS, DEFAULT_MAX_STEPS
 from llm.tools import DuckDuckGoSearchTool, SerpAPISearchTool, WebSearchTool, tool_registry, tool_thread, web_search
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tools.md").read_text("utf-8")
@@ -35,7 +36,7 @@ def test_what_examples_print_is_what_they_say(block: str, capsys: pytest.Capture
 
 def test_what_the_page_names_exists() -> None:
     """Keywords of a run and of the tools, kinds of errors, and the figures."""
-    keywords = inspect.signature(run_tools).parameters
+    keywords = inspect.signature(LLMRunner.run).parameters
     assert {"max_steps", "on_step", "max_result_characters", "documents_in_scope"} <= set(keywords)
     assert f"| `max_steps` | {DEFAULT_MAX_STEPS} |" in PAGE
     assert f"| `max_result_characters` | {DEFAULT_MAX_RESULT_CHARACTERS} |" in PAGE
