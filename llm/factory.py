@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from .base.loaded_model import LoadedModel
-from .exceptions import ModelLoadError
 from .llm_config import LLMConfig
 
 if TYPE_CHECKING:
@@ -61,10 +60,7 @@ class BackendLoader:
         return self._backend(config).load(config)
 
     def _backend(self, config: LLMConfig) -> _Backend:
-        module: Any = _LOADERS.get(config.backend)
-        if module is None:
-            raise ModelLoadError(f"backend={config.backend!r} is not available in this version; use 'llama_cpp'.")
-        return cast(_Backend, import_module(module, __package__))
+        return cast(_Backend, import_module(_LOADERS[config.backend], __package__))
 
 
 def default_loader() -> BackendLoader:

@@ -7,7 +7,6 @@ import pypdfium2  # type: ignore[import-untyped]
 from ..exceptions import DocumentDamagedError, DocumentEncryptedError, DocumentTooLargeError
 from .limits import DocumentLimits
 
-_FORMAT_ERROR = 3
 _PASSWORD_ERROR = 4
 
 

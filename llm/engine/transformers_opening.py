@@ -8,7 +8,6 @@ is served by `generate`, one request at a time.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +27,6 @@ _LAYERS = ("full_attention", "sliding_attention")
 _LENGTH_DEPENDENT = ("dynamic", "longrope")
 
 _logger = get_logger(RUNNER)
-_one_at_a_time = threading.Lock()
 
 
 def open_executor(

@@ -56,7 +56,7 @@ HOSTILE = [
     "a\ufeffb",
     "a\ud800b",
     "a\ue000b",
-    "a\u2028b" if False else "a\U000e0041b",
+    "a\U000e0041b",
     " a",
     "a ",
     "a/ b",
