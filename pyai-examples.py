@@ -22,8 +22,7 @@ from pydantic_ai import Agent, RunContext
 from llm import LLMError, ModelPool, create_runner
 from llm.knowledge import ChromaKnowledgeStore
 from llm.pyai import KnowledgeDeps, LocalLLMModel, search_knowledge
-from llm.tools import DuckDuckGoSearchTool, WebResult, WebSearchTool
-from llm.tools.web_search import Search
+from llm.tools import DuckDuckGoSearchTool, Search, WebResult, WebSearchTool
 from settings.app_settings import appConfiguration
 
 REPORT = """\

@@ -68,7 +68,9 @@ from .privacy import keep_private
 if TYPE_CHECKING:
     from .base.generation_stream import GenerationStream
     from .base.llm_runner import LLMRunner
-    from .base.messages import GenerateResult, Message, StreamChunk, ToolCall, Usage
+    from .base.messages import GenerateResult, Message, PartialToolCall, StreamChunk, ToolCall, Usage
+    from .base.tool_loop import ToolRun
+    from .base.tool_steps import RunResult, ToolOutcome, ToolStep
     from .factory import create_runner
     from .pool.model_handle import ModelHandle
     from .pool.model_pool import ModelPool
@@ -113,6 +115,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelPool",
     "OfflineError",
+    "PartialToolCall",
     "PoolBusyError",
     "PoolCapacityError",
     "PoolClosedError",
@@ -120,6 +123,7 @@ __all__ = [
     "PoolTimeoutError",
     "PrivacyError",
     "RequestError",
+    "RunResult",
     "SchemaError",
     "SessionBusyError",
     "SessionChangedError",
@@ -131,6 +135,9 @@ __all__ = [
     "StreamChunk",
     "TemplateError",
     "ToolCall",
+    "ToolOutcome",
+    "ToolRun",
+    "ToolStep",
     "UnsupportedDocumentError",
     "Usage",
     "create_runner",
@@ -143,15 +150,16 @@ _ON_DEMAND = {
     "Message": ".base.messages",
     "ModelHandle": ".pool.model_handle",
     "ModelPool": ".pool.model_pool",
+    "PartialToolCall": ".base.messages",
+    "RunResult": ".base.tool_steps",
     "StreamChunk": ".base.messages",
     "ToolCall": ".base.messages",
+    "ToolOutcome": ".base.tool_steps",
+    "ToolRun": ".base.tool_loop",
+    "ToolStep": ".base.tool_steps",
     "Usage": ".base.messages",
     "create_runner": ".factory",
 }
 
 keep_private()
-__getattr__ = names_on_demand(globals(), _ON_DEMAND)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_on_demand(globals(), _ON_DEMAND)

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 
 from .exceptions import PrivacyError
 
+__all__ = ["can_lock_down", "is_locked_down", "lock_down"]
+
 AF_UNIX = 1
 EPERM = 1
 _X32_CALLS = 0x40000000  # a second set of numbers for the same calls, on x86-64 only

@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import Any
 
 
-def names_on_demand(namespace: dict[str, Any], modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's `__getattr__`.
+def names_on_demand(
+    namespace: dict[str, Any], modules: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A package's `__getattr__` and `__dir__`.
 
     Args:
         namespace: the package's `globals()`; a name that was looked up once is kept there.
@@ -23,4 +25,7 @@ def names_on_demand(namespace: dict[str, Any], modules: Mapping[str, str]) -> Ca
         namespace[name] = value
         return value
 
-    return look_up
+    def names() -> list[str]:
+        return sorted({*namespace, *modules})
+
+    return look_up, names

@@ -24,6 +24,8 @@ from llm.tools.web_policy import WebAccess, set_web_access
 from .options_file import find_options_file, read_options_file
 from .variables import VARIABLES, Section, check_names
 
+__all__ = ["AppConfiguration", "appConfiguration", "load_settings"]
+
 DEFAULT_MODEL = "demo"
 
 T = TypeVar("T")

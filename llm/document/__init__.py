@@ -12,21 +12,32 @@ from typing import TYPE_CHECKING
 from ..names_on_demand import names_on_demand
 
 if TYPE_CHECKING:
+    from .chunker import ChunkSizes, chunk_document
     from .document import DocumentItem, LoadedDocument
     from .document_loader import DocumentLoader
+    from .embeddings import Embedder, open_embedder
     from .limits import DocumentLimits
 
-__all__ = ["DocumentItem", "DocumentLimits", "DocumentLoader", "LoadedDocument"]
+__all__ = [
+    "ChunkSizes",
+    "DocumentItem",
+    "DocumentLimits",
+    "DocumentLoader",
+    "Embedder",
+    "LoadedDocument",
+    "chunk_document",
+    "open_embedder",
+]
 
 _ON_DEMAND = {
+    "ChunkSizes": ".chunker",
     "DocumentItem": ".document",
     "DocumentLimits": ".limits",
     "DocumentLoader": ".document_loader",
+    "Embedder": ".embeddings",
     "LoadedDocument": ".document",
+    "chunk_document": ".chunker",
+    "open_embedder": ".embeddings",
 }
 
-__getattr__ = names_on_demand(globals(), _ON_DEMAND)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_on_demand(globals(), _ON_DEMAND)

@@ -37,8 +37,4 @@ _ON_DEMAND = {
     "set_download_policy": ".policy",
 }
 
-__getattr__ = names_on_demand(globals(), _ON_DEMAND)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_on_demand(globals(), _ON_DEMAND)

@@ -45,8 +45,4 @@ _ON_DEMAND = {
     "StoredDocument": ".passage",
 }
 
-__getattr__ = names_on_demand(globals(), _ON_DEMAND)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_on_demand(globals(), _ON_DEMAND)

@@ -22,4 +22,4 @@ __all__ = ["OfflineReport", "verify_offline"]
 
 _ON_DEMAND = {"OfflineReport": ".report", "verify_offline": ".verification"}
 
-__getattr__ = names_on_demand(globals(), _ON_DEMAND)
+__getattr__, __dir__ = names_on_demand(globals(), _ON_DEMAND)

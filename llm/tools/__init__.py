@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from .knowledge_search import KnowledgeSearchTool
     from .serpapi_web_search import SerpAPISearchTool
     from .tool_registry import ToolRegistry
-    from .web_search import WebResult, WebSearchTool
+    from .web_search import Search, WebResult, WebSearchTool
 
 __all__ = [
     "BaseTool",
     "DuckDuckGoSearchTool",
     "FunctionTool",
     "KnowledgeSearchTool",
+    "Search",
     "SerpAPISearchTool",
     "ToolParameter",
     "ToolRegistry",
@@ -40,6 +41,7 @@ _ON_DEMAND = {
     "DuckDuckGoSearchTool": ".base_web_search",
     "FunctionTool": ".function_tool",
     "KnowledgeSearchTool": ".knowledge_search",
+    "Search": ".web_search",
     "SerpAPISearchTool": ".serpapi_web_search",
     "ToolParameter": ".base",
     "ToolRegistry": ".tool_registry",
@@ -48,8 +50,4 @@ _ON_DEMAND = {
     "WebSearchTool": ".web_search",
 }
 
-__getattr__ = names_on_demand(globals(), _ON_DEMAND)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_on_demand(globals(), _ON_DEMAND)
