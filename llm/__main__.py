@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .cli.main import run
+from .cli import exit_codes
 
 if TYPE_CHECKING:
     from .cli.command import Configuration
@@ -22,7 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None takes them from the process.
     """
-    return run(sys.argv[1:] if arguments is None else arguments, configuration=_configuration)
+    try:
+        from .cli.main import run
+
+        return run(sys.argv[1:] if arguments is None else arguments, configuration=_configuration)
+    except KeyboardInterrupt:  # before a command has begun, or once more while it stops
+        return exit_codes.INTERRUPTED
 
 
 def _configuration() -> Configuration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from .command import Command, Context
 from .knowledge_options import add_document_options, chosen_documents
 from .model_options import DEMO_NOTE, add_model_options, chosen_model
 from .reply import Reply
+from .standard_input import read_all
 
 _DESCRIPTION = """\
 Ask the model one question and print its answer as it is written.
@@ -37,7 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace, context: Context) -> int:
     from .assistant import Assistant
 
-    question = sys.stdin.read() if options.question == "-" else options.question
+    question = read_all() if options.question == "-" else options.question
     if not question.strip():
         raise RequestError("The question is empty. Write it behind `ask`, or give '-' and a text on standard input.")
     asked: dict[str, Any] = {"prompt": question, "instructions": options.instructions}
@@ -62,6 +62,8 @@ def _schema(path: Path) -> dict[str, Any]:
         schema = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"The schema {str(path)!r} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"The schema {str(path)!r} is not JSON: it is no text in UTF-8.") from error
     except ValueError as error:
         raise RequestError(f"The schema {str(path)!r} is not JSON: {error}.") from error
     if not isinstance(schema, dict):

@@ -13,6 +13,7 @@ from .knowledge_options import add_document_options, chosen_documents
 from .model_options import DEMO_NOTE, add_model_options, chosen_model
 from .reply import Reply
 from .session_options import current_owner, find_session, open_store
+from .standard_input import read_line
 
 if TYPE_CHECKING:
     from ..base.llm_runner import LLMRunner
@@ -109,8 +110,7 @@ def _next_line(asks: bool) -> str | None:
         except EOFError:
             print()
             return None
-    line = sys.stdin.readline()
-    return line.strip() if line else None
+    return read_line()
 
 
 COMMAND = Command("chat", "talk with the model", _DESCRIPTION, _add_arguments, _run)

@@ -6,11 +6,11 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import DocumentNotFoundError
+from ..exceptions import DocumentNotFoundError, RequestError
 from . import exit_codes
 from .command import Command, Context
 from .knowledge_options import open_knowledge
-from .output import Output
+from .output import Output, one_line
 
 if TYPE_CHECKING:
     from ..knowledge.ingest import IngestProgress, IngestResult
@@ -32,6 +32,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, context: Context) -> int:
     output = context.output
+    if not all(options.paths):
+        raise RequestError("A path is empty. '.' is the current folder.")
     with open_knowledge(context.configuration().KnowledgeChromaConfiguration) as store, _Bar(output) as bar:
 
         def show(progress: IngestProgress) -> None:
@@ -84,9 +86,12 @@ def _report(result: IngestResult, output: Output) -> None:
         details = str(result.error)
     else:
         details = f"{result.document['context_chunks']} passages, id {result.document['id']}"
-    output.line(f"{outcome}: {result.path}: {details}" if output.to_person else f"{outcome}\t{result.path}\t{details}")
+    if output.to_person:
+        output.line(f"{outcome}: {one_line(result.path)}: {details}")
+    else:
+        output.table(("", "", ""), [(outcome, result.path, details)])
     for warning in result.document["warnings"] if result.document else ():
-        output.note(f"{result.path}: {warning}")
+        output.note(f"{one_line(result.path)}: {warning}")
 
 
 class _Bar:

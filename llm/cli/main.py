@@ -6,6 +6,7 @@ A user's mistake never shows a traceback; `--debug` shows it for those who look 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -49,22 +50,36 @@ def run(arguments: Sequence[str], *, configuration: Callable[[], Configuration])
     Returns:
         The exit code; see `exit_codes`.
     """
-    parser = build_parser()
+    _open_streams()
+    output, debug, code = Output(as_json="--json" in arguments), False, exit_codes.OK
     try:
-        options = parser.parse_args(arguments)
-    except _WrongArguments as wrong:
-        Output(as_json="--json" in arguments).error(str(wrong), kind="UsageError", code=exit_codes.USAGE)
-        return exit_codes.USAGE
-    except SystemExit:  # --help and --version have been answered
-        return exit_codes.OK
-    output = Output(as_json=options.json, quiet=options.quiet)
-    try:
-        _choose_logging(options.verbose, configuration)
-        code: int = options.run(options, Context(configuration, output))
+        options = _parsed(arguments)
+        if options is not None:
+            output, debug = Output(as_json=options.json, quiet=options.quiet), options.debug
+            _choose_logging(options, configuration)
+            code = options.run(options, Context(configuration, output))
         sys.stdout.flush()
+    except _WrongArguments as wrong:
+        output.error(str(wrong), kind="UsageError", code=exit_codes.USAGE)
+        return exit_codes.USAGE
     except (Exception, KeyboardInterrupt) as error:
-        return _tell(error, output, debug=options.debug)
+        return _tell(error, output, debug=debug)
     return code
+
+
+def _open_streams() -> None:
+    """A process that was started without one of the three streams gets one that is empty, or that forgets."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """The options, None where --help or --version has been answered."""
+    try:
+        return build_parser().parse_args(arguments)
+    except SystemExit:
+        return None
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -102,6 +117,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise _WrongArguments(f"{message}. `{self.prog} --help` shows what there is.")
 
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002
+        """As every result: where it cannot be written, that is an error."""
+        Output().write(self.format_help())
+
 
 class _Version(argparse.Action):
     """Looks the version up only when it is asked for."""
@@ -109,17 +128,18 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from .installation import installed_version
 
-        print(f"{PROGRAM} {installed_version(PROGRAM) or '(not installed)'}")
+        Output().line(f"{PROGRAM} {installed_version(PROGRAM) or '(not installed)'}")
         parser.exit()
 
 
-def _choose_logging(verbose: bool, configuration: Callable[[], Configuration]) -> None:
+def _choose_logging(options: argparse.Namespace, configuration: Callable[[], Configuration]) -> None:
     from ..logs import LogLevel, LogLevels, configure_logging
 
-    if verbose:
+    if options.verbose:
         configure_logging(configuration().LoggerConfiguration)
     else:
-        level: LogLevel = "WARNING"
+        # A warning is a note; among JSON it would be a line that nobody can parse.
+        level: LogLevel = "ERROR" if options.quiet or options.json else "WARNING"
         # What becomes of a document is what `ingest` prints.
         configure_logging(
             LogLevels(runner=level, document="ERROR", knowledge="ERROR", model_pool=level, tool=level, agent=level)
@@ -140,11 +160,24 @@ def _tell(error: BaseException, output: Output, *, debug: bool) -> int:
             f"the package {error.name!r} is not installed. `{PROGRAM} doctor` says what is missing and how to get it."
         )
         output.error(message, kind=type(error).__name__, code=code)
+    elif isinstance(error, OSError):
+        output.error(_refusal(error), kind=type(error).__name__, code=code)
     elif code == exit_codes.FAULT:
         output.error(_fault(error), kind=type(error).__name__, code=code)
     else:
         output.error(str(error), kind=type(error).__name__, code=code)
     return code
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, of what, and what helps."""
+    what = error.strerror or type(error).__name__
+    where = "" if error.filename is None else f" {error.filename!r}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"writing{where} failed: {what}. Make room there, or name another place."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"using{where} failed: {what}. Have its permissions changed, or name another place."
+    return f"using{where} failed: {what}. `{PROGRAM} doctor` looks at this machine; --debug shows where it happened."
 
 
 def _fault(error: BaseException) -> str:

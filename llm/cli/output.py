@@ -10,6 +10,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 
@@ -45,20 +46,20 @@ class Output:
 
     def document(self, value: Any) -> None:
         """A result as one line of JSON."""
-        _write(sys.stdout, json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        _write(sys.stdout, _json(value, sys.stdout) + "\n")
 
     def note(self, text: str) -> None:
         """Something that a person may want to know and that is no result."""
         if not self.quiet:
-            _write(sys.stderr, f"{text}\n")
+            _tell(text)
 
     def error(self, text: str, *, kind: str, code: int) -> None:
         """Why the command did not do what it was asked."""
         if self.as_json:
-            text = json.dumps({"error": {"type": kind, "message": text, "exit_code": code}}, ensure_ascii=False)
+            text = _json({"error": {"type": kind, "message": text, "exit_code": code}}, sys.stderr)
         else:
             text = f"practorflow: {text}"
-        _write(sys.stderr, f"{text}\n")
+        _tell(text)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Rows for a person in columns; into a pipe with a tab between the fields and without headings."""
@@ -93,6 +94,11 @@ def visible(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks, for a place where one would begin a new row."""
+    return " ".join(text.split())
+
+
 def size(count: float) -> str:
     """Bytes for people, in powers of ten as disks and hubs count them."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -104,19 +110,40 @@ def size(count: float) -> str:
 
 def _field(value: object) -> str:
     """One cell: a line break in it would begin a new row."""
-    return " ".join(str(value).split()) if value is not None else "-"
+    return one_line(str(value)) if value is not None else "-"
 
 
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in visible(text))
 
 
+def _json(value: Any, stream: TextIO) -> str:
+    """JSON in one line, with \\u escapes where the stream's encoding has no other way to say something."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str)
+    return text
+
+
+def _tell(text: str) -> None:
+    """A line on standard error. Where that cannot be written nobody can be told so, and the work goes on."""
+    with suppress(OSError):
+        _write(sys.stderr, f"{text}\n")
+
+
 def _write(stream: TextIO, text: str) -> None:
     if stream.isatty():
         text = visible(text)
     try:
-        stream.write(text)
-    except UnicodeEncodeError:
-        encoding = stream.encoding or "ascii"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error

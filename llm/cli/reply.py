@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .output import Output
+from .output import Output, one_line
 
 if TYPE_CHECKING:
     from ..base.messages import StreamChunk
@@ -60,5 +60,5 @@ class Reply:
         if not search["results"]:
             self._output.note("[No passage of the documents fits the question.]")
         for source in search["results"]:
-            place = " > ".join((source["source"], *source["headings"]))
+            place = one_line(" > ".join((source["source"], *source["headings"])))
             self._output.note(f"[{source['number']}] {place}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
+from ..exceptions import RequestError
 from . import exit_codes
 from .command import Command, Context
 from .knowledge_options import find_documents, open_knowledge
+from .output import one_line
 
 if TYPE_CHECKING:
     from ..knowledge.passage import Passage
@@ -20,6 +23,7 @@ Find passages of the stored documents. No model answers; what the documents say 
   practorflow search --document contract.pdf --json "notice period" | jq -r .text
 """
 _LINES_SHOWN = 6
+_INDENT = "    "
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +40,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, context: Context) -> int:
+    if not options.query.strip():
+        raise RequestError("The query is empty. Write what to look for behind `search`.")
     configuration = context.configuration()
     top_k = configuration.ModelConfiguration.max_search_results if options.top_k is None else options.top_k
     with open_knowledge(configuration.KnowledgeChromaConfiguration) as store:
@@ -62,13 +68,14 @@ def _show(number: int, passage: Passage, context: Context) -> None:
     if not output.to_person:
         output.table(("", "", ""), [(f"{passage.score:.4f}", passage.source, passage.text)])
         return
-    place = " > ".join((passage.source, *passage.headings))
+    width = max(20, min(100, shutil.get_terminal_size().columns - len(_INDENT)))
+    place = one_line(" > ".join((passage.source, *passage.headings)))
     output.line(f"[{number}] {place}  ({passage.score:.3f})")
-    lines = textwrap.wrap(" ".join(passage.text.split()), 100)
+    lines = textwrap.wrap(one_line(passage.text), width)
     for line in lines[:_LINES_SHOWN]:
-        output.line(f"    {line}")
+        output.line(f"{_INDENT}{line}")
     if len(lines) > _LINES_SHOWN:
-        output.line("    ...")
+        output.line(f"{_INDENT}...")
 
 
 COMMAND = Command("search", "passages of your documents", _DESCRIPTION, _add_arguments, _run)

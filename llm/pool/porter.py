@@ -79,7 +79,8 @@ class Porter:
             self._settle()
 
         def failed(error: BaseException) -> None:
-            _logger.warning("Loading %r failed with %s.", name, type(error).__name__)
+            # Whoever waits gets the error itself.
+            _logger.info("Loading %r failed with %s.", name, type(error).__name__)
             self._ledger.load_failed(slot, _model_error(name, error))
             self._settle()
 

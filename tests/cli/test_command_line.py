@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,10 +10,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from llm import exceptions
+from llm.__main__ import main
 from llm.cli import exit_codes
 from llm.cli.main import COMMANDS
 from llm.cli.output import Output, size, visible
@@ -189,6 +192,96 @@ def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:
     ):
         _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (exit_codes.BROKEN_PIPE, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("estimate", "7B")], ids=" ".join)
+def test_a_full_disk_under_the_result_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """What failed, what was being written, and what to do; the result counts as lost."""
+    with (
+        open("/dev/full", "w") as full,
+        start("-q", *arguments, folder=tmp_path, stdout=full, stderr=subprocess.PIPE) as process,
+    ):
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == exit_codes.FAILED
+    assert err.splitlines() == [
+        "practorflow: writing 'standard output' failed: No space left on device. Make room there, or name another "
+        "place."
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path: Path) -> None:
+    """And notes that cannot be written stop nothing."""
+    with open("/dev/full", "w") as full:
+        with start("estimate", "nothing", folder=tmp_path, stderr=full) as process:
+            assert process.wait(timeout=120) == exit_codes.NOT_FOUND
+        with start("estimate", "7B", folder=tmp_path, stdout=subprocess.DEVNULL, stderr=full) as process:
+            assert process.wait(timeout=120) == exit_codes.OK
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"),
+    [
+        ("<&-", ("ask", "-q", "-"), exit_codes.USAGE),
+        ("<&-", ("chat", "-q"), exit_codes.OK),
+        (">&-", ("estimate", "7B"), exit_codes.OK),
+        ("2>&-", ("estimate", "nothing"), exit_codes.NOT_FOUND),
+    ],
+)
+def test_a_closed_stream_is_empty_or_forgets(
+    tmp_path: Path, closed: str, arguments: tuple[str, ...], code: int
+) -> None:
+    """Some schedulers start programs without them."""
+    command = ["sh", "-c", f'exec "$0" -m llm "$@" {closed}', sys.executable, *arguments]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "LLM_N_CTX": "2048"}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code
+    assert "fault" not in done.stderr
+
+
+def test_ctrl_c_before_a_command_has_begun_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first moments, in which modules are being read, show no traceback either."""
+
+    def interrupted(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llm.cli.main.run", interrupted)
+    assert main(["estimate", "7B"]) == exit_codes.INTERRUPTED
+
+
+@pytest.mark.parametrize("command", [("ask", "-"), ("chat",)], ids=" ".join)
+def test_standard_input_that_is_no_text_is_a_mistake_of_its_own(
+    practorflow: Practorflow, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """It is said what it should be, and nothing of what it holds."""
+    piped = io.TextIOWrapper(io.BytesIO(b"secret \xff\xfe\n"), encoding="utf-8")
+    monkeypatch.setattr("llm.cli.standard_input.sys", SimpleNamespace(stdin=piped))
+    result = practorflow(*command, "-q")
+    assert (result.code, result.out) == (exit_codes.USAGE, "")
+    assert result.err == (
+        "practorflow: Standard input is not text in utf-8. Convert it first, for instance with iconv.\n"
+    )
+
+
+@pytest.mark.parametrize(("encoding", "errors"), [("ascii", "strict"), ("utf-8", "surrogateescape")])
+def test_json_can_be_parsed_in_every_locale(monkeypatch: pytest.MonkeyPatch, encoding: str, errors: str) -> None:
+    """What the encoding cannot say is an escape of JSON; a file name that is no text in UTF-8 is one as well."""
+    results, complaints = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors) for _ in range(2))
+    monkeypatch.setattr("llm.cli.output.sys", SimpleNamespace(stdout=results, stderr=complaints))
+    name = "Gr\u00fc\u00dfe \U0001f600 \udcff.txt"
+    Output(as_json=True).document({"name": name})
+    Output(as_json=True).error(name, kind="SomeError", code=4)
+    assert json.loads(results.buffer.getvalue().decode("ascii")) == {"name": name}  # type: ignore[attr-defined]
+    complaint = json.loads(complaints.buffer.getvalue().decode("ascii"))  # type: ignore[attr-defined]
+    assert complaint["error"]["message"] == name
+
+
+def test_an_error_is_the_only_line_on_standard_error(practorflow: Practorflow) -> None:
+    """No line of a log says the same thing before it."""
+    for arguments in (("ask", "-q", "--model", "nothing", "Hello"), ("chat", "--json", "--model", "nothing")):
+        result = practorflow(*arguments)
+        assert (result.code, len(result.err.splitlines())) == (exit_codes.NOT_FOUND, 1)
 
 
 def test_control_characters_are_shown_on_a_terminal_and_not_obeyed() -> None:

@@ -141,3 +141,34 @@ def test_a_document_that_is_not_there_is_said_before_a_model_is_loaded(practorfl
     """With code 3, as everything that is not there."""
     result = practorflow("ask", "--document", "nothing.pdf", "Hello", LLM_MODEL="not/here")
     assert (result.code, "no document 'nothing.pdf'" in result.err) == (exit_codes.NOT_FOUND, True)
+
+
+def test_a_file_name_with_a_line_break_begins_no_new_row(
+    practorflow: Practorflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pipe a row is a line, on a terminal a citation is one."""
+    (tmp_path / "line\nbreak.txt").write_text(TEXT)
+    (row,) = practorflow("ingest", "line\nbreak.txt").out.splitlines()
+    assert row.split("\t")[:2] == ["added", "line break.txt"]
+    monkeypatch.setattr("llm.cli.output.Output.to_person", property(lambda _: True))
+    assert practorflow("search", "notice", "--mode", "text").out.splitlines()[0].startswith("[1] line break.txt  (")
+
+
+def test_passages_are_wrapped_to_the_terminal(practorflow: Practorflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is longer than it."""
+    Path("contract.txt").write_text(TEXT)
+    practorflow("ingest", "contract.txt")
+    monkeypatch.setattr("llm.cli.output.Output.to_person", property(lambda _: True))
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = practorflow("search", "notice", "--mode", "text").out.splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines[1:])) <= 30
+
+
+def test_an_empty_path_is_not_the_current_folder(practorflow: Practorflow) -> None:
+    """A script whose variable is empty would add everything that lies around."""
+    Path("contract.txt").write_text(TEXT)
+    result = practorflow("ingest", "")
+    assert (result.code, result.out) == (exit_codes.USAGE, "")
+    assert "A path is empty" in result.err
+    assert practorflow("search", " ").code == exit_codes.USAGE
