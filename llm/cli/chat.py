@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from ..exceptions import RequestError
 from . import exit_codes
 from .command import Command, Context
 from .knowledge_options import add_document_options, chosen_documents
@@ -38,8 +39,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--keep", action="store_true", help="store the conversation (SESSION_DATABASE_URL)")
     kept.add_argument("--session", metavar="ID", help="go on with a stored conversation; 'last' is the latest")
-    parser.add_argument("--title", default="", help="title of a conversation that is kept")
-    parser.add_argument("--owner", default=None, help="whose conversation it is; your user name by default")
+    parser.add_argument("--title", metavar="TEXT", help="title of the conversation that --keep begins (none)")
+    parser.add_argument("--owner", default=None, metavar="NAME", help="whose conversation it is (your user name)")
     parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to")
     add_document_options(parser)
     add_model_options(parser)
@@ -49,10 +50,13 @@ def _run(options: argparse.Namespace, context: Context) -> int:
     from ..session.conversation import Conversation
     from .assistant import Assistant
 
+    if options.title is not None and not options.keep:
+        raise RequestError("--title goes with --keep: without it nothing is begun that could have a title.")
     output = context.output
     configuration = context.configuration()
     config = chosen_model(configuration.ModelConfiguration, options)
-    owner = options.owner or current_owner()
+    owner = current_owner() if options.owner is None else options.owner
+    title = options.title or ""
     with ExitStack() as stack:
         stored = bool(options.keep or options.session)
         sessions = stack.enter_context(open_store(configuration.SessionConfiguration, in_memory=not stored))
@@ -78,7 +82,7 @@ def _run(options: argparse.Namespace, context: Context) -> int:
             runner.set_document_scope(documents.scope)
             return runner
 
-        session = session or sessions.create(owner=owner, title=options.title)
+        session = session or sessions.create(owner=owner, title=title)
         runner = runner_for(session)
         if output.to_person:
             output.note(_WORDS)
@@ -88,7 +92,7 @@ def _run(options: argparse.Namespace, context: Context) -> int:
             if line == "/help":
                 output.note(_WORDS)
             elif line == "/new":
-                session = sessions.create(owner=owner, title=options.title)
+                session = sessions.create(owner=owner, title=title)
                 runner = runner_for(session)
                 output.note("A new conversation.")
             elif line:

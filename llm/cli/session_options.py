@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..session.session_config import SessionConfig
 
 LAST = "last"
+LEAST_CHARACTERS = 4  # of an id: a variable that a script left empty must not mean the only session there is
 
 
 def open_store(config: SessionConfig, *, in_memory: bool = False) -> SessionStore:
@@ -50,7 +51,7 @@ def find_session(store: SessionStore, name: str, *, owner: str) -> SessionInfo:
             raise SessionNotFoundError(f"{owner!r} has no stored session yet. `practorflow chat --keep` begins one.")
         return newest[0]
     page = None
-    while len(name) < 32:
+    while LEAST_CHARACTERS <= len(name) < 32:
         found = store.list_sessions(owner=owner, limit=1000, page=page)
         matches = [session for session in found.sessions if session.id.startswith(name)]
         if len(matches) > 1:
@@ -60,4 +61,10 @@ def find_session(store: SessionStore, name: str, *, owner: str) -> SessionInfo:
         page = found.next_page
         if page is None:
             break
-    return store.get(name, owner=owner)
+    try:
+        return store.get(name, owner=owner)
+    except SessionNotFoundError:
+        raise SessionNotFoundError(
+            f"There is no session {name!r} of {owner!r}. `practorflow sessions list` names those there are; the first "
+            f"{LEAST_CHARACTERS} characters of an id are enough."
+        ) from None

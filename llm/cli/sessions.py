@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..exceptions import RequestError
 from . import exit_codes
-from .command import Command, Context, add_action, add_actions
+from .command import Actions, Command, Context, add_action, add_actions
 from .session_options import current_owner, find_session, open_store
 
 if TYPE_CHECKING:
@@ -16,41 +18,56 @@ if TYPE_CHECKING:
     from ..base.session_store import SessionStore
 
 _DESCRIPTION = """\
-List, show, export and delete the conversations that `chat --keep` has stored. ID may be the beginning of one, or
-'last'.
+List, show, export and delete the conversations that `chat --keep` has stored. ID may be the beginning of one, from four
+characters on, or 'last'.
 
   practorflow sessions list
   practorflow sessions show last
   practorflow sessions export 3f2a --output conversation.json
 """
+_OWNER_HELP = "whose sessions (your user name)"
+_ID_HELP = "an id, its first characters, or 'last'"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--owner", default=None, help="whose sessions; yours by default")
+    parser.add_argument("--owner", metavar="NAME", default=None, help=_OWNER_HELP)
     actions = add_actions(parser)
-    listing = add_action(actions, "list", "newest first", _list)
-    listing.add_argument("--limit", type=int, default=50, help="the most sessions (50)")
+    listing = _action(actions, "list", "newest first", _list)
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="the most sessions (50)")
     listing.add_argument("--search", metavar="WORDS", help="only those with a message that has all these words")
-    add_action(actions, "show", "what was said", _show).add_argument("id", metavar="ID")
-    export = add_action(actions, "export", "as JSON, to take away", _export)
-    export.add_argument("id", metavar="ID")
-    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="a new file; standard output by default")
-    add_action(actions, "delete", "remove for good", _delete).add_argument("id", metavar="ID")
+    _action(actions, "show", "what was said", _show).add_argument("id", metavar="ID", help=_ID_HELP)
+    export = _action(actions, "export", "as JSON, to take away", _export)
+    export.add_argument("id", metavar="ID", help=_ID_HELP)
+    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="a new file (standard output)")
+    _action(actions, "delete", "remove for good", _delete).add_argument("id", metavar="ID", help=_ID_HELP)
+
+
+def _action(actions: Actions, name: str, text: str, action: Callable[..., None]) -> argparse.ArgumentParser:
+    """One of the words, which takes --owner as well as `sessions` itself does."""
+    parser = add_action(actions, name, text, action)
+    parser.add_argument("--owner", metavar="NAME", default=argparse.SUPPRESS, help=_OWNER_HELP)
+    return parser
 
 
 def _run(options: argparse.Namespace, context: Context) -> int:
-    owner = options.owner or current_owner()
+    owner = current_owner() if options.owner is None else options.owner
     with open_store(context.configuration().SessionConfiguration) as store:
         options.action(store, owner, options, context)
     return exit_codes.OK
 
 
 def _list(store: SessionStore, owner: str, options: argparse.Namespace, context: Context) -> None:
-    if options.search:
+    listed = store.list_sessions(owner=owner, limit=options.limit)
+    sessions, further = list(listed.sessions), listed.next_page is not None
+    if options.search and sessions:
         found = {match.session_id for match in store.search(options.search, owner=owner, limit=1000)}
-        sessions = [info for info in _all(store, owner) if info.id in found][: options.limit]
-    else:
-        sessions = list(store.list_sessions(owner=owner, limit=options.limit).sessions)
+        matching = [info for info in _all(store, owner) if info.id in found]
+        sessions, further = matching[: options.limit], len(matching) > options.limit
+        if not sessions:
+            context.output.note(f"No session of {owner!r} has a message with all of these words.")
+            return
+    if further:
+        context.output.note(f"There are more than these {options.limit}; --limit N shows more.")
     if context.output.as_json:
         for info in sessions:
             context.output.document(_facts(info))
@@ -92,10 +109,31 @@ def _export(store: SessionStore, owner: str, options: argparse.Namespace, contex
     if options.output is None:
         context.output.document(document)
         return
-    with options.output.open("x", encoding="utf-8") as file:  # never over something that is there
-        json.dump(document, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    _write_new(options.output, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
     context.output.note(f"Written to {str(options.output)!r}.")
+
+
+def _write_new(path: Path, text: str) -> None:
+    """A file of its own, whole or not at all.
+
+    Raises:
+        RequestError: something is there already, or no file can be made there.
+        OSError: it cannot be written to its end.
+    """
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        raise RequestError(f"{str(path)!r} exists already and is not written over. Name a new file.") from None
+    except OSError as error:
+        raise RequestError(f"{str(path)!r} cannot be written: {error.strerror}. Name another file.") from error
+    try:
+        with file:
+            file.write(text)
+    except BaseException as error:
+        path.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def _delete(store: SessionStore, owner: str, options: argparse.Namespace, context: Context) -> None:

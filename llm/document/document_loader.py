@@ -248,4 +248,6 @@ def _check_encoding(encoding: str) -> None:
     try:
         "".encode(encoding)
     except (LookupError, TypeError):
-        raise ConfigError("encoding", encoding, "the name of an encoding, such as 'cp1252'") from None
+        raise ConfigError(
+            "encoding", encoding, "the name of an encoding, such as 'cp1252' (KB_TEXT_ENCODING)"
+        ) from None

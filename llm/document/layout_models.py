@@ -28,5 +28,5 @@ def layout_engine(folder: str | Path) -> LayoutEngine:
         "artifacts_path",
         str(folder),
         f"a folder that holds {str(_WEIGHTS)!r} or {str(_GRAPH)!r}, as 'docling-tools models download -o FOLDER' makes "
-        "it",
+        "it (DOCLING_ARTIFACTS_PATH)",
     )

@@ -254,9 +254,19 @@ class VectorIndex:
             words = str(exc)
             if "full" in words or "No space left" in words:
                 self._broken = True
-                raise StoreFullError(f"The disk of Chroma in {self._where()} is full.") from exc
+                raise StoreFullError(
+                    f"The disk of Chroma in {self._where()} is full. What was stored can be read; make room, then give "
+                    "the same command again."
+                ) from exc
             # Chroma's own words may quote what it was given.
-            raise KnowledgeStoreError(f"Chroma in {self._where()} failed: {type(exc).__name__}.") from exc
+            raise KnowledgeStoreError(
+                f"Chroma in {self._where()} failed: {type(exc).__name__}. {self._advice()}"
+            ) from exc
+
+    def _advice(self) -> str:
+        if self._config.host is None:
+            return "Try again; if that does not help, name another folder in KB_CHROMA_PERSIST_DIRECTORY and fill it."
+        return "Check that it runs there (KB_CHROMA_HOST, KB_CHROMA_PORT), and that it is of the same version."
 
 
 def retrieval_ids(uid: str, pieces: Sequence[int]) -> list[str]:

@@ -7,7 +7,10 @@ from sqlalchemy.exc import ArgumentError
 
 from ..exceptions import ConfigError
 
-ALLOWED = "'sqlite:///sessions.db', 'sqlite:////absolute/path.db' or 'postgresql+psycopg://user:password@host/database'"
+ALLOWED = (
+    "'sqlite:///sessions.db', 'sqlite:////absolute/path.db' or 'postgresql+psycopg://user:password@host/database' "
+    "(SESSION_DATABASE_URL)"
+)
 
 
 def checked_url(text: str) -> URL:

@@ -28,6 +28,7 @@ _SQLITE_SETTINGS = (
 )
 
 LOG_PATIENCE = 1.0  # seconds
+_ADVICE = "Look after it, or name another one in SESSION_DATABASE_URL."
 
 
 class SqlDatabase:
@@ -98,9 +99,9 @@ class SqlDatabase:
         try:
             yield
         except DBAPIError as exc:
-            raise SessionStoreError(f"The session store {str(self)!r} failed: {_reason(exc)}.") from exc
+            raise SessionStoreError(f"The session store {str(self)!r} failed: {_reason(exc)}. {_ADVICE}") from exc
         except SQLAlchemyError as exc:
-            raise SessionStoreError(f"The session store {str(self)!r} failed: {type(exc).__name__}.") from exc
+            raise SessionStoreError(f"The session store {str(self)!r} failed: {type(exc).__name__}. {_ADVICE}") from exc
 
     def _make_file(self) -> None:
         """An empty file that nobody else may read; SQLite gives its companions the same permissions."""
@@ -109,7 +110,9 @@ class SqlDatabase:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as exc:
-            raise SessionStoreError(f"The session database {str(path)!r} cannot be opened: {exc.strerror}.") from exc
+            raise SessionStoreError(
+                f"The session database {str(path)!r} cannot be opened: {exc.strerror}. {_ADVICE}"
+            ) from exc
 
     def _empty_log(self) -> None:
         """Move the write-ahead log into the file and empty it: it still has what was there before.

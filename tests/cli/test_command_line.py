@@ -20,7 +20,7 @@ from llm.cli import exit_codes
 from llm.cli.main import COMMANDS
 from llm.cli.output import Output, size, visible
 
-from .conftest import Practorflow
+from .conftest import Practorflow, nobody_listens
 
 ROOT = Path(__file__).parents[2]
 NOT_FOR_HELP = (
@@ -282,6 +282,26 @@ def test_an_error_is_the_only_line_on_standard_error(practorflow: Practorflow) -
     for arguments in (("ask", "-q", "--model", "nothing", "Hello"), ("chat", "--json", "--model", "nothing")):
         result = practorflow(*arguments)
         assert (result.code, len(result.err.splitlines())) == (exit_codes.NOT_FOUND, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "command", "code"),
+    [
+        ("SESSION_DATABASE_URL", "postgresql://ada:secret@:port/sessions", ("sessions", "list"), exit_codes.USAGE),
+        ("SESSION_DATABASE_URL", "sqlite:///.", ("sessions", "list"), exit_codes.FAILED),
+        ("KB_TEXT_ENCODING", "nothing", ("search", "words"), exit_codes.USAGE),
+        ("DOCLING_ARTIFACTS_PATH", "/nowhere", ("search", "words"), exit_codes.USAGE),
+        ("KB_CHROMA_HOST", "127.0.0.1", ("search", "words"), exit_codes.FAILED),
+    ],
+)
+def test_what_only_shows_when_it_is_used_names_the_variable_too(
+    practorflow: Practorflow, variable: str, value: str, command: tuple[str, ...], code: int
+) -> None:
+    """Whoever set it knows where to look, and no password is shown."""
+    port = {"KB_CHROMA_PORT": str(nobody_listens())} if variable == "KB_CHROMA_HOST" else {}
+    result = practorflow(*command, **{variable: value}, **port)
+    assert (result.code, result.out, variable in result.err) == (code, "", True)
+    assert "secret" not in result.err
 
 
 def test_control_characters_are_shown_on_a_terminal_and_not_obeyed() -> None:

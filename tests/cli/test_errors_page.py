@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +22,8 @@ from llm.llama_cpp_library import initialised_library
 from llm.testing.hash_embedder import HashEmbedder
 from llm.testing.text_loader import TextLoader
 from llm.tools import DuckDuckGoSearchTool, WebAccess, web_policy
+
+from .conftest import nobody_listens
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
@@ -98,12 +99,6 @@ def no_compiler(machine: Machine) -> str:
 
 def old_python(machine: Machine) -> str:
     return machine.make("demo", "PYTHON=false", venv=str(machine.folder / "venv"))
-
-
-def nobody_listens() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def encrypted_pdf() -> bytes:
