@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from llm import LLMConfig, LLMRunner
 from llm.demo.chat_template import CHAT_TEMPLATE
-from llm.testing.runner_contract import Leased
+from llm.testing.leased import Leased
 
 RANDOM_MODEL = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "random_model.py"))
 WITHOUT_TOOLS = RANDOM_MODEL["CHAT_TEMPLATE"]

@@ -25,7 +25,7 @@ from llm.hub import DownloadPolicy, download_policy, set_download_policy
 from llm.hub.huggingface_memory import weight_bytes
 from llm.hub.safetensors_header import TensorHeader, read_safetensors_header
 from llm.testing.hub_stand_in import running_hub
-from llm.testing.runner_contract import Leased
+from llm.testing.leased import Leased
 from llm.transformers_device import choose_device, choose_dtype
 from llm.transformers_model import estimate_memory, load
 

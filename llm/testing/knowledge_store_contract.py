@@ -33,13 +33,10 @@ from ..exceptions import (
 )
 from ..knowledge.document_scope import DocumentScope
 from ..knowledge.knowledge_store import KnowledgeStore
-from ..knowledge.passage import Passage, SearchMode
+from ..knowledge.passage import SearchMode
+from .small_documents import WORDS, add, documents_of, text_about
 
 MODES: tuple[SearchMode, ...] = ("hybrid", "dense", "text")
-WORDS = (
-    "lamp", "bridge", "harbour", "contract", "invoice", "quarter", "letter", "garden", "engine", "copper", "meadow",
-    "violin", "saffron", "lantern",
-)  # fmt: skip
 HOSTILE_IDS: tuple[str, ...] = (
     "",
     "x",
@@ -63,22 +60,6 @@ HOSTILE_QUERIES = (
     "?!…",
     "long " * 20_000,
 )
-
-
-def text_about(topic: str, *, paragraphs: int = 12, seed: int = 0) -> str:
-    """Filler with one sentence about the topic in every paragraph."""
-    chance = random.Random(f"{topic} {seed}")
-    return "\n\n".join(
-        " ".join(chance.choices(WORDS, k=40)).capitalize() + f". This part is about {topic}." for _ in range(paragraphs)
-    )
-
-
-def add(store: KnowledgeStore, text: str, filename: str = "note.txt", **options: Any) -> str:
-    return store.add_document_from_bytes(text.encode(), filename, **options)["id"]
-
-
-def documents_of(passages: list[Passage]) -> set[str]:
-    return {passage.document_id for passage in passages}
 
 
 class KnowledgeStoreContract:

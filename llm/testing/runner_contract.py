@@ -12,8 +12,8 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -29,45 +29,10 @@ from ..exceptions import (
 )
 from ..factory import create_runner
 from ..llm_config import LLMConfig
-from ..pool.model_handle import ModelHandle
 from ..pool.model_pool import ModelPool
-
-T = TypeVar("T")
+from .leased import Leased
 
 PROMPTS = ("What is Python?", "Hello", "Who are you?", "Explain recursion", "Tell me about Zürich, 日本 and 👩‍🚀.")
-
-
-class Leased:
-    """A pool with the contract's model, and a way to run asynchronous work under a lease."""
-
-    def __init__(self, config: LLMConfig) -> None:
-        self.config = config
-        self.pool = ModelPool(max_models=1)
-
-    def run(self, work: Callable[[LLMRunner], Awaitable[T]], **changes: object) -> T:
-        """Run `work` with a runner, then see that it has left nothing behind."""
-        return asyncio.run(self._run(work, self.config.replace(**changes)))
-
-    async def _run(self, work: Callable[[LLMRunner], Awaitable[T]], config: LLMConfig) -> T:
-        async with self.pool.acquire_context(config) as handle:
-            result = await work(create_runner(handle))
-            await self.settled(handle)
-        self.pool.check_integrity()
-        return result
-
-    async def settled(self, handle: ModelHandle) -> None:
-        """Wait until the engine has taken every stop, then check its accounts."""
-        engine = cast(TextModel, handle.model).engine
-        deadline = time.monotonic() + 10
-        while True:
-            await asyncio.to_thread(engine.check_integrity)
-            statistics = engine.statistics()
-            if statistics["running"] == statistics["waiting"] == 0:
-                return
-            assert time.monotonic() < deadline, "requests were left behind"
-
-    def close(self) -> None:
-        asyncio.run(self.pool.close())
 
 
 async def collect(runner: LLMRunner, **options: Any) -> tuple[str, list[StreamChunk]]:

@@ -13,7 +13,7 @@ from llm.exceptions import KnowledgeStoreError
 from llm.knowledge import IngestProgress
 from llm.knowledge.vector_index import WRITE_BATCH
 from llm.knowledge.vector_upkeep import SLICE
-from llm.testing.knowledge_store_contract import add, text_about
+from llm.testing.small_documents import add, text_about
 
 
 def written_files(folder: Path, texts: list[str]) -> list[Path]:

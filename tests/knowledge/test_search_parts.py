@@ -15,7 +15,7 @@ from llm.knowledge.dense_search import exact_chunks, near_chunks
 from llm.knowledge.index_words import indexed_text, match_expression
 from llm.knowledge.placement import Content, Placement, place_content
 from llm.knowledge.rank_fusion import fused
-from llm.testing.knowledge_store_contract import WORDS, add, documents_of, text_about
+from llm.testing.small_documents import WORDS, add, documents_of, text_about
 
 OLD, NEW, RECUT = (
     Content(sha256="old", fingerprint="1"),

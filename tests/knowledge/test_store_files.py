@@ -24,7 +24,7 @@ import pytest
 from llm.exceptions import EmbedderMismatchError, KnowledgeStoreError, StoreFullError, StoreLockedError
 from llm.knowledge import ChromaKnowledgeConfig, ChromaKnowledgeStore, vector_index
 from llm.testing.hash_embedder import HashEmbedder
-from llm.testing.knowledge_store_contract import add, documents_of, text_about
+from llm.testing.small_documents import add, documents_of, text_about
 from llm.testing.text_loader import TextLoader
 
 ROOT = Path(__file__).parents[2]
