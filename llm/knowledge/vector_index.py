@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 log = get_logger(KNOWLEDGE)
 
-WRITE_BATCH = 50  # Chroma holds the interpreter lock while it writes, so that an event loop would wait for more
+WRITE_BATCH = 50  # Chroma in this process holds the interpreter lock while it writes; an event loop would wait for more
 _ATTEMPTS = 3
 FREE_BYTES = 4 << 20  # left on the disk: Chroma does not survive writing to a full one
 _BYTES_PER_ROW = 8192  # a vector in Chroma's log, its index, and the index while it is being written
@@ -73,6 +73,7 @@ class VectorIndex:
         self._config = config
         self._folder = Path(config.persist_directory)
         self._facts = {_STORE: store, _EMBEDDER: embedder, _DIMENSION: dimension}
+        self._batch = config.batch_size if config.host is not None else min(config.batch_size, WRITE_BATCH)
         self._broken = False
         self._rebuilding = False
         self._open()
@@ -87,14 +88,14 @@ class VectorIndex:
             document_ids: whose each is, for those who look into Chroma; nothing here depends on it.
         """
         collection = self._collections[kind]
-        for first in range(0, len(ids), WRITE_BATCH):
-            part = ids[first : first + WRITE_BATCH]
+        for first in range(0, len(ids), self._batch):
+            part = ids[first : first + self._batch]
             self._check_room(len(part))
             with self._errors():
                 collection.upsert(
                     ids=list(part),
-                    embeddings=vectors[first : first + WRITE_BATCH],
-                    metadatas=[{"document_id": id_} for id_ in document_ids[first : first + WRITE_BATCH]],
+                    embeddings=vectors[first : first + self._batch],
+                    metadatas=[{"document_id": id_} for id_ in document_ids[first : first + self._batch]],
                 )
                 if kind in self._empty:  # its file has just been made
                     self._empty.discard(kind)
@@ -109,9 +110,9 @@ class VectorIndex:
         retrieval = [id_ for uid, pieces in versions for id_ in retrieval_ids(uid, pieces)]
         contexts = [id_ for uid, pieces in versions for id_ in context_ids(uid, pieces)]
         for kind, ids in (("retrieval", retrieval), ("context", contexts), ("document", [uid for uid, _ in versions])):
-            for first in range(0, len(ids), WRITE_BATCH):
+            for first in range(0, len(ids), self._batch):
                 with self._errors():
-                    self._collections[kind].delete(ids=ids[first : first + WRITE_BATCH])
+                    self._collections[kind].delete(ids=ids[first : first + self._batch])
 
     def nearest(self, kind: str, vector: NDArray[np.float32], count: int) -> list[Near] | None:
         """The chunks of a kind nearest to a vector, nearest first; `count` of them where there are so many.

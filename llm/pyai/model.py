@@ -7,6 +7,7 @@ token.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -23,6 +24,7 @@ from pydantic_ai.usage import RequestUsage
 from ..base.llm_runner import LLMRunner
 from ..base.options import GenerateOptions
 from ..llm_config import LLMConfig
+from ..logs import AGENT, get_logger
 from ..pool.model_pool import ModelPool
 from .compatibility import instruction_texts
 from .errors import mapped_errors
@@ -33,6 +35,8 @@ from .settings import generation_options
 from .stream_response import LocalStreamedResponse
 
 PROVIDER = "practorflow"
+
+log = get_logger(AGENT)
 
 
 class LocalLLMModel(Model[None]):
@@ -135,6 +139,7 @@ class LocalLLMModel(Model[None]):
             UserError: as for `request`.
         """
         check_allow_model_requests()
+        begun = time.monotonic()
         async with self._runner() as runner:
             settings, parameters = self.prepare_request(model_settings, model_request_parameters)
             with mapped_errors(self.model_name):
@@ -154,6 +159,13 @@ class LocalLLMModel(Model[None]):
                 )
             finally:
                 await stream.aclose()
+                log.info(
+                    "a request of %d messages and %d tools to %r was over after %.3f s",
+                    len(messages),
+                    len(parameters.function_tools),
+                    self.model_name,
+                    time.monotonic() - begun,
+                )
 
     async def count_tokens(
         self,

@@ -61,6 +61,25 @@ class TestSharedWrites:
         assert calls["transaction"] <= 2 * slices + 1
         assert store.stats()["pending"] == 0
 
+    def test_a_batch_is_no_larger_than_configured(self, open_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each call of Chroma writes or removes at most `batch_size` vectors, and all of them are written."""
+        store = open_store(batch_size=7)
+        sizes: dict[str, list[int]] = {"upsert": [], "delete": []}
+        collection = store._vectors._collections["retrieval"]
+        for name, seen in sizes.items():
+            call = getattr(collection, name)
+
+            def counting(*, ids: list[str], call: Any = call, seen: list[int] = seen, **named: Any) -> Any:
+                seen.append(len(ids))
+                return call(ids=ids, **named)
+
+            monkeypatch.setattr(collection, name, counting)
+        add(store, text_about("zebras"))
+        chunks = store.counts()["retrieval_chunks"]
+        store.clear()
+        for seen in sizes.values():
+            assert (max(seen), sum(seen)) == (7, chunks)
+
     def test_deleting_everything_is_one_removal(self, open_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """The vectors of several documents leave in the same calls."""
         store = open_store()

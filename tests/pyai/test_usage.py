@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
+from llm.logs import AGENT, get_logger
 from llm.testing.scripted_runner import ScriptedReply
 from tests.pyai.scripts import calls, count, replies, run
 
@@ -42,6 +44,19 @@ def test_usage_and_limits(scripted: Any) -> None:
         assert len(model.runner.prompts) == read
 
     run(work())
+
+
+def test_an_agent_s_requests_are_logged_without_a_word(scripted: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each, by the logger that LOG_AGENT_LEVEL is about: counts and seconds, nothing of what was said."""
+    caplog.set_level(logging.DEBUG)
+    model = scripted(replies(calls(("count", {"city": "Rome"})), "four canaries"))
+    run(Agent(model, tools=[count]).run("How many canaries?"))
+    told = [record.getMessage() for record in caplog.records if record.name == get_logger(AGENT).name]
+    assert [line.partition(" to ")[0] for line in told] == [
+        "a request of 1 messages and 1 tools",
+        "a request of 3 messages and 1 tools",
+    ]
+    assert "canar" not in caplog.text
 
 
 def test_tokens_are_counted_as_they_will_be_read(scripted: Any) -> None:
