@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
-import logging
 import subprocess
 import sys
 import threading
@@ -20,7 +19,9 @@ from typing import Any
 import llama_cpp._utils
 import llama_cpp.llama_cpp as library
 
-_logger = logging.getLogger("practorflow.runner")
+from .logs import RUNNER, get_logger
+
+_logger = get_logger(RUNNER)
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
 _recent_errors: deque[str] = deque(maxlen=4)
 _initialised = threading.Lock()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .exceptions import ConfigError
+from .field_checks import check_choice, check_flag, check_integer, check_number, check_text
 
 Backend = Literal["llama_cpp", "transformers"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -88,28 +88,27 @@ class LLMConfig:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        _check_text("model_name", self.model_name)
-        _check_choice("backend", self.backend, BACKENDS)
+        check_text("model_name", self.model_name)
+        check_choice("backend", self.backend, BACKENDS)
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ConfigError("device", self.device, "'auto', 'cpu', 'cuda', 'cuda:N', 'mps' or 'xpu'")
-        _check_choice("dtype", self.dtype, DTYPES)
-        _check_choice("quantization", self.quantization, QUANTIZATIONS)
-        _check_text("models_dir", self.models_dir)
-        _check_number("temperature", self.temperature, 0.0, 2.0)
-        _check_number("top_p", self.top_p, 0.0, 1.0)
+        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("quantization", self.quantization, QUANTIZATIONS)
+        check_text("models_dir", self.models_dir)
+        check_number("temperature", self.temperature, 0.0, 2.0)
+        check_number("top_p", self.top_p, 0.0, 1.0)
         if self.top_p == 0:
             raise ConfigError("top_p", self.top_p, "a number above 0, up to 1")
-        _check_integer("max_new_tokens", self.max_new_tokens, 1, 1 << 24)
-        _check_integer("n_gpu_layers", self.n_gpu_layers, -1, 4096)
-        _check_integer("n_ctx", self.n_ctx, 16, 1 << 24)
-        _check_integer("n_batch", self.n_batch, 1, 1 << 20)
-        _check_integer("max_search_results", self.max_search_results, 1, 1000)
-        _check_integer("max_concurrency", self.max_concurrency, 1, 256)
-        _check_integer("max_queue", self.max_queue, 1, 1 << 20)
+        check_integer("max_new_tokens", self.max_new_tokens, 1, 1 << 24)
+        check_integer("n_gpu_layers", self.n_gpu_layers, -1, 4096)
+        check_integer("n_ctx", self.n_ctx, 16, 1 << 24)
+        check_integer("n_batch", self.n_batch, 1, 1 << 20)
+        check_integer("max_search_results", self.max_search_results, 1, 1000)
+        check_integer("max_concurrency", self.max_concurrency, 1, 256)
+        check_integer("max_queue", self.max_queue, 1, 1 << 20)
         if self.seed is not None:
-            _check_integer("seed", self.seed, 0, (1 << 63) - 1)
-        if not isinstance(self.trust_remote_code, bool):
-            raise ConfigError("trust_remote_code", self.trust_remote_code, "True or False")
+            check_integer("seed", self.seed, 0, (1 << 63) - 1)
+        check_flag("trust_remote_code", self.trust_remote_code)
         if self.quantization is not None and self.backend != "transformers":
             raise ConfigError(
                 "quantization", self.quantization, "None with backend='llama_cpp': a GGUF file is already quantized"
@@ -136,28 +135,3 @@ def _stop_texts(value: Iterable[str] | None) -> tuple[str, ...] | None:
     if not all(isinstance(text, str) and text for text in texts):
         raise ConfigError("stop_tokens", texts, allowed)
     return texts or None
-
-
-def _check_text(field: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ConfigError(field, value, "a non-empty string")
-
-
-def _check_choice(field: str, value: object, choices: tuple[str | None, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(field, value, "one of " + ", ".join(map(repr, choices)))
-
-
-def _check_integer(field: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(field, value, f"a whole number from {low} to {high}")
-
-
-def _check_number(field: str, value: object, low: float, high: float) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or not low <= value <= high
-    ):
-        raise ConfigError(field, value, f"a number from {low:g} to {high:g}")

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from .exceptions import ConfigError
+from .field_checks import check_choice
 
 Component = Literal["runner", "document", "knowledge", "model_pool", "tool", "agent"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -48,9 +48,7 @@ class LogLevels:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            level = getattr(self, field.name)
-            if level not in LOG_LEVELS:
-                raise ConfigError(field.name, level, "one of " + ", ".join(map(repr, LOG_LEVELS)))
+            check_choice(field.name, getattr(self, field.name), LOG_LEVELS)
 
     def apply(self) -> None:
         """Configure the logging of this process accordingly."""
@@ -59,8 +57,7 @@ class LogLevels:
 
 def get_logger(component: Component) -> logging.Logger:
     """The logger of one component, such as `MODEL_POOL`."""
-    if component not in COMPONENTS:
-        raise ConfigError("component", component, "one of " + ", ".join(map(repr, COMPONENTS)))
+    check_choice("component", component, COMPONENTS)
     return logging.getLogger(f"{ROOT}.{component}")
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypedDict
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
+ROLES = ("system", "user", "assistant", "tool")
+
 
 class ToolCall(TypedDict):
     """A call that the model made. `args` are the parsed arguments; `tool_call_id` is unique in the process."""

@@ -14,9 +14,8 @@ from datetime import datetime, timezone
 from typing import Any, cast
 
 from ..exceptions import RequestError
-from .messages import Message, ToolCall
+from .messages import ROLES, Message, ToolCall
 
-ROLES = ("system", "user", "assistant", "tool")
 MESSAGE_KEYS = ("role", "content", "reasoning", "tool_calls", "tool_call_id", "name")
 _MAX_NAME = 512  # characters of an owner, a title, a document id: they are indexed
 

@@ -12,11 +12,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..base.messages import ROLES
 from ..exceptions import RequestError
 from .traits import Traits
 
 Entry = dict[str, Any]
-_ROLES = ("system", "user", "assistant", "tool")
 
 
 def template_messages(messages: Iterable[Mapping[str, Any]], traits: Traits) -> list[Entry]:
@@ -82,8 +82,8 @@ def _simplified(value: Any) -> Any:
 
 def _entry(position: int, message: Mapping[str, Any]) -> Entry:
     role = message.get("role")
-    if role not in _ROLES:
-        raise RequestError(f"messages[{position}] has role={role!r}; allowed are {', '.join(map(repr, _ROLES))}.")
+    if role not in ROLES:
+        raise RequestError(f"messages[{position}] has role={role!r}; allowed are {', '.join(map(repr, ROLES))}.")
     entry: Entry = {"role": role, "content": _text(position, message.get("content"))}
     reasoning = message.get("reasoning") or message.get("reasoning_content")
     if reasoning and role == "assistant":

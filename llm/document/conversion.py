@@ -9,14 +9,12 @@ from typing import Protocol
 
 from .archive import check_archive
 from .conversion_options import ConversionOptions
-from .file_type import FileType
+from .file_type import OFFICE, FileType
 from .limits import DocumentLimits
 from .nesting import check_nesting
 from .pieces import Conversion
 from .plain_text import csv_pieces, text_pieces
 from .text_decoding import decode
-
-OFFICE: tuple[FileType, ...] = ("docx", "pptx", "xlsx")
 
 
 class Converter(Protocol):

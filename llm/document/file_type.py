@@ -31,7 +31,7 @@ EXTENSIONS: dict[str, FileType] = {
     **dict.fromkeys(("txt", "text", "log"), "txt"),
     **dict.fromkeys(("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif"), "image"),
 }
-_OFFICE: tuple[FileType, ...] = ("docx", "pptx", "xlsx")
+OFFICE: tuple[FileType, ...] = ("docx", "pptx", "xlsx")
 _EXPECTED: dict[FileType, Content] = {
     "pdf": "pdf",
     "docx": "zip",
@@ -76,7 +76,7 @@ def recognise(data: bytes, filename: str) -> FileType:
         raise UnsupportedDocumentError(
             f"{filename!r} is of a kind that is not read. Read are: {', '.join(sorted(EXTENSIONS))}.", filename=filename
         )
-    if expected in _OFFICE and content == "ole":
+    if expected in OFFICE and content == "ole":
         # Office wraps a document that has a password into the container of its old format.
         if "EncryptedPackage".encode("utf-16-le") in data:
             raise DocumentEncryptedError(

@@ -19,7 +19,7 @@ from .sequences import any_order
 from .tool_arguments import Tool
 from .value_rules import Notation, ValueRules
 
-_BLANKS = r"[ \t\r\n]{0,16}"
+BLANKS = r"[ \t\r\n]{0,16}"
 _ID = "[A-Za-z0-9_.:-]{1,64}"
 _INDEX = "/[0-9]{1,3}/"
 
@@ -70,7 +70,7 @@ class CallRules:
     @property
     def _bare_lead(self) -> str:
         list_open = self._syntax.list_open.strip()
-        return f"{_BLANKS}{pattern_of(list_open)}{_BLANKS}" if list_open else _BLANKS
+        return f"{BLANKS}{pattern_of(list_open)}{BLANKS}" if list_open else BLANKS
 
     def _listed(self, parts: list[Part]) -> str:
         """`parts` end with the first call; this adds further ones and the end of the list."""
@@ -137,7 +137,7 @@ class CallRules:
         """The pattern of what a call begins with."""
         if self._syntax.nesting == "python_list":
             return rf"{pattern_of(tool.name)}\("
-        return rf"\{{{_BLANKS}{pattern_of(self._first_key(tool))}{_BLANKS}:"
+        return rf"\{{{BLANKS}{pattern_of(self._first_key(tool))}{BLANKS}:"
 
     def _first_key(self, tool: Tool) -> str:
         key = self._syntax.key_order[0] if self._syntax.name_key else tool.name

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..base.call_syntax import CallSyntax
-from .call_rules import CallRules
+from .call_rules import BLANKS, CallRules
 from .lark import Grammar, either, literal, optional, pattern_of, without
 from .markers import Blank, Markers, Part, Rule, Special, Text, body
 from .tool_arguments import Calls
-
-_BLANKS = r"[ \t\r\n]{0,16}"
 
 
 class MarkedReply:
@@ -96,7 +94,7 @@ class MarkedReply:
         opening = self._markers.exact(self._syntax.reasoning_open.strip())
         if self._inside or not opening or not isinstance(opening[0], Text):
             return ""
-        return _BLANKS + pattern_of(opening[0].value)
+        return BLANKS + pattern_of(opening[0].value)
 
     def _first_calls(self) -> str:
         if self._syntax.prefill:

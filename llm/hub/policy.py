@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..exceptions import ConfigError
+from ..field_checks import check_flag
 from ..privacy import forbid_hub
 
 
@@ -30,8 +31,7 @@ class DownloadPolicy:
     endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.offline, bool):
-            raise ConfigError("offline", self.offline, "True or False")
+        check_flag("offline", self.offline)
         if self.endpoint is None:
             return
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..exceptions import ConfigError
+from ..field_checks import check_choice, check_integer, check_text
 
 StoreType = Literal["chromadb"]
 EmbeddingEngine = Literal["auto", "sentence_transformers", "onnx"]
@@ -69,21 +70,17 @@ class ChromaKnowledgeConfig:
     text_encoding: str | None = None
 
     def __post_init__(self) -> None:
-        if self.store_type not in STORE_TYPES:
-            raise ConfigError("store_type", self.store_type, "one of " + ", ".join(map(repr, STORE_TYPES)))
-        if self.embedding_engine not in EMBEDDING_ENGINES:
-            raise ConfigError(
-                "embedding_engine", self.embedding_engine, "one of " + ", ".join(map(repr, EMBEDDING_ENGINES))
-            )
+        check_choice("store_type", self.store_type, STORE_TYPES)
+        check_choice("embedding_engine", self.embedding_engine, EMBEDDING_ENGINES)
         for field in ("persist_directory", "embedding_model", "embedding_model_dir"):
-            _check_text(field, getattr(self, field))
+            check_text(field, getattr(self, field))
         if self.host is not None:
-            _check_text("host", self.host)
-        _check_integer("port", self.port, 1, 65535)
+            check_text("host", self.host)
+        check_integer("port", self.port, 1, 65535)
         self._check_collections()
-        _check_integer("batch_size", self.batch_size, 1, 100_000)
-        _check_integer("retrieval_chunk_size", self.retrieval_chunk_size, 16, 1 << 20)
-        _check_integer("context_chunk_size", self.context_chunk_size, 16, 1 << 20)
+        check_integer("batch_size", self.batch_size, 1, 100_000)
+        check_integer("retrieval_chunk_size", self.retrieval_chunk_size, 16, 1 << 20)
+        check_integer("context_chunk_size", self.context_chunk_size, 16, 1 << 20)
         if self.context_chunk_size < self.retrieval_chunk_size:
             raise ConfigError(
                 "context_chunk_size",
@@ -91,8 +88,8 @@ class ChromaKnowledgeConfig:
                 f"at least the retrieval chunks' {self.retrieval_chunk_size} characters",
             )
         # An overlap of half a chunk or more would repeat most of the document again and again.
-        _check_integer("retrieval_chunk_overlap", self.retrieval_chunk_overlap, 0, self.retrieval_chunk_size // 2)
-        _check_integer("context_chunk_overlap", self.context_chunk_overlap, 0, self.context_chunk_size // 2)
+        check_integer("retrieval_chunk_overlap", self.retrieval_chunk_overlap, 0, self.retrieval_chunk_size // 2)
+        check_integer("context_chunk_overlap", self.context_chunk_overlap, 0, self.context_chunk_size // 2)
 
     def _check_collections(self) -> None:
         seen: set[str] = set()
@@ -105,13 +102,3 @@ class ChromaKnowledgeConfig:
             if name in seen:
                 raise ConfigError(field, name, "a name that no other collection has")
             seen.add(name)
-
-
-def _check_text(field: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ConfigError(field, value, "a non-empty string")
-
-
-def _check_integer(field: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(field, value, f"a whole number from {low} to {high}")

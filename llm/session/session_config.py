@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigError
+from ..field_checks import check_flag
 
 if TYPE_CHECKING:
     from ..base.session_store import SessionStore
@@ -45,8 +46,7 @@ class SessionConfig:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or value <= 0:
                 raise ConfigError(name, value, "seconds above 0")
-        if not isinstance(self.summarize, bool):
-            raise ConfigError("summarize", self.summarize, "True or False")
+        check_flag("summarize", self.summarize)
 
 
 def open_session_store(config: SessionConfig) -> SessionStore:

@@ -33,10 +33,9 @@ from ..exceptions import (
 )
 from ..knowledge.document_scope import DocumentScope
 from ..knowledge.knowledge_store import KnowledgeStore
-from ..knowledge.passage import SearchMode
+from ..knowledge.passage import SEARCH_MODES, SearchMode
 from .small_documents import WORDS, add, documents_of, text_about
 
-MODES: tuple[SearchMode, ...] = ("hybrid", "dense", "text")
 HOSTILE_IDS: tuple[str, ...] = (
     "",
     "x",
@@ -94,7 +93,7 @@ class KnowledgeStoreContract:
         uri = "data:text/plain;base64," + base64.b64encode(texts[2].encode()).decode()
         assert store.add_document_from_base64(uri, "again.txt")["id"] == added[2]["id"]
 
-    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("mode", SEARCH_MODES)
     def test_what_is_found_can_be_cited(self, store: KnowledgeStore, mode: SearchMode) -> None:
         """Text, document, name, page, headings and exact offsets; best first, each passage once, at most top_k."""
         pages = [f"# Chapter {number}\n\n{text_about(topic)}" for number, topic in enumerate(("zebras", "tides"), 1)]
@@ -135,7 +134,7 @@ class KnowledgeStoreContract:
             store.get_chunk(f"{best.id}:9999")
         assert store.counts()["documents"] == 1
 
-    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("mode", SEARCH_MODES)
     def test_a_scope_is_exactly_these_documents(self, store: KnowledgeStore, mode: SearchMode) -> None:
         """An empty one finds nothing, None is refused, unknown ids add nothing, any number of them is fine."""
         ids = [add(store, text_about("zebras", seed=seed), f"{seed}.txt") for seed in range(6)]
@@ -167,7 +166,7 @@ class KnowledgeStoreContract:
                 " ".join(chance.choices((*WORDS, *topics), k=3)),
                 scope,
                 chance.randrange(1, 30),
-                mode=chance.choice(MODES),
+                mode=chance.choice(SEARCH_MODES),
             )
             assert documents_of(found) <= scope
 
@@ -175,7 +174,7 @@ class KnowledgeStoreContract:
     def test_a_question_is_only_words(self, store: KnowledgeStore, query: str) -> None:
         """No query language can be reached through it, and nothing makes it fail."""
         id_ = add(store, text_about("zebras"))
-        for mode in MODES:
+        for mode in SEARCH_MODES:
             assert documents_of(store.search(query, mode=mode)) <= {id_}
 
     def test_bad_arguments_are_refused_by_name(self, store: KnowledgeStore) -> None:
@@ -336,7 +335,7 @@ class KnowledgeStoreContract:
         ids = [add(store, text_about("zebras", seed=seed), f"{seed}.txt") for seed in range(4)]
         passage = store.search_scoped("zebras", {ids[1]})[0]
         assert store.delete_document(ids[1])
-        for mode in MODES:
+        for mode in SEARCH_MODES:
             assert documents_of(store.search("zebras", 100, mode=mode)) == {ids[0], ids[2], ids[3]}
             assert store.search_scoped("zebras", {ids[1]}, mode=mode) == []
         for get, id_ in ((store.get_document, ids[1]), (store.get_context_chunk, passage.id)):
@@ -357,9 +356,9 @@ class KnowledgeStoreContract:
         ids = [add(store, text_about("zebras", seed=seed), f"{seed}.txt") for seed in range(5)]
         for id_ in ids[::2]:
             store.delete_document(id_)
-        before = [store.search("zebras lamp", 50, mode=mode) for mode in MODES]
+        before = [store.search("zebras lamp", 50, mode=mode) for mode in SEARCH_MODES]
         store.purge()
-        after = [store.search("zebras lamp", 50, mode=mode) for mode in MODES]
+        after = [store.search("zebras lamp", 50, mode=mode) for mode in SEARCH_MODES]
         for one, other in zip(before, after, strict=True):
             assert {passage.id for passage in one} == {passage.id for passage in other}
         add(store, text_about("tides"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..exceptions import ConfigError
+from ..field_checks import check_flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,7 @@ class WebAccess:
     serpapi_api_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.private, bool):
-            raise ConfigError("private", self.private, "True or False")
+        check_flag("private", self.private)
         if self.serpapi_api_key is not None and not (
             isinstance(self.serpapi_api_key, str) and self.serpapi_api_key.strip()
         ):
