@@ -54,8 +54,10 @@ def read_options_file(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig") as stream:
             bindings = list(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(PATH_VARIABLE, str(path), f"a readable text file ({exc})") from exc
+    except OSError as exc:
+        raise ConfigError(PATH_VARIABLE, str(path), f"a file that can be read ({exc.strerror})") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(PATH_VARIABLE, str(path), "a file of text in UTF-8") from exc
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             text = binding.original.string

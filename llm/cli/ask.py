@@ -28,8 +28,8 @@ Ask the model one question and print its answer as it is written.
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION", help="the question; '-' reads it from standard input")
-    parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to")
-    parser.add_argument("--schema", type=Path, metavar="FILE", help="JSON schema that the answer has to follow")
+    parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to (nothing)")
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="JSON schema that the answer has to follow (none)")
     add_document_options(parser)
     add_model_options(parser)
 
@@ -61,7 +61,9 @@ def _schema(path: Path) -> dict[str, Any]:
     try:
         schema = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RequestError(f"The schema {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise RequestError(
+            f"The schema {str(path)!r} cannot be read: {error.strerror}. Give the path of a file that can be."
+        ) from error
     except UnicodeDecodeError as error:
         raise RequestError(f"The schema {str(path)!r} is not JSON: it is no text in UTF-8.") from error
     except ValueError as error:

@@ -38,10 +38,12 @@ _WORDS = "/new begins another conversation, /exit or Ctrl-D ends, Ctrl-C stops a
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--keep", action="store_true", help="store the conversation (SESSION_DATABASE_URL)")
-    kept.add_argument("--session", metavar="ID", help="go on with a stored conversation; 'last' is the latest")
+    kept.add_argument(
+        "--session", metavar="ID", help="go on with a stored conversation, 'last' being the latest (none)"
+    )
     parser.add_argument("--title", metavar="TEXT", help="title of the conversation that --keep begins (none)")
     parser.add_argument("--owner", default=None, metavar="NAME", help="whose conversation it is (your user name)")
-    parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to")
+    parser.add_argument("--instructions", metavar="TEXT", help="what the model should keep to (nothing)")
     add_document_options(parser)
     add_model_options(parser)
 

@@ -7,6 +7,7 @@ be read and libraries that crash are findings too.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 import sys
@@ -203,7 +204,25 @@ def _settings(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(
             "sessions", "problem", "PostgreSQL's driver is not installed", 'pip install "practorflow[postgres]"'
         )
-    yield Finding("documents", "ok", f"in {configuration.KnowledgeChromaConfiguration.persist_directory!r}")
+    if kind == "sqlite":
+        database = configuration.SessionConfiguration.database_url.removeprefix("sqlite:///")
+        yield from _unwritable("sessions", database, "SESSION_DATABASE_URL")
+    knowledge = configuration.KnowledgeChromaConfiguration
+    if knowledge.host is not None:
+        yield Finding("documents", "ok", f"in the Chroma server {knowledge.host}:{knowledge.port}")
+    else:
+        yield Finding("documents", "ok", f"in {knowledge.persist_directory!r}")
+        yield from _unwritable("documents", knowledge.persist_directory, "KB_CHROMA_PERSIST_DIRECTORY")
+
+
+def _unwritable(subject: str, name: str, variable: str) -> Iterator[Finding]:
+    """A finding where neither the file or folder nor, while it is not there, the one around it can be written to."""
+    place = Path(name).expanduser().absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        cure = f"Have its permissions changed, or name another place in {variable}."
+        yield Finding(subject, "optional", f"{str(place)!r} cannot be written to", cure)
 
 
 def _model(config: LLMConfig) -> Iterator[Finding]:

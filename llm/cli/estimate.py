@@ -41,11 +41,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..hub.model_shapes import BITS_PER_WEIGHT, SIZES, USUAL_QUANTIZATION
 
     parser.add_argument("model", nargs="?", metavar="MODEL", help=f"a model, or one of {', '.join(SIZES)}")
-    parser.add_argument("--contexts", metavar="N,N", help="lengths of the context window in tokens")
+    parser.add_argument(
+        "--contexts",
+        metavar="N,N",
+        help=f"lengths of the context window in tokens (LLM_N_CTX, and {CONTEXTS[0]} doubled up to the model's own)",
+    )
     parser.add_argument(
         "--quantization", choices=tuple(BITS_PER_WEIGHT), help=f"for a size only ({USUAL_QUANTIZATION})"
     )
-    parser.add_argument("--guide", action="store_true", help="a table of sizes and context windows, as Markdown")
+    parser.add_argument(
+        "--guide", action="store_true", help="instead a table of sizes and context windows, as Markdown"
+    )
     add_model_choice(parser)
 
 

@@ -172,6 +172,8 @@ def _tell(error: BaseException, output: Output, *, debug: bool) -> int:
 def _refusal(error: OSError) -> str:
     """What the system refused, of what, and what helps."""
     what = error.strerror or type(error).__name__
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of no file that could be named
+        return "the current folder is not there any more. Change to one that is."
     where = "" if error.filename is None else f" {error.filename!r}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"writing{where} failed: {what}. Make room there, or name another place."

@@ -20,12 +20,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Each has its default in the settings."""
     group = parser.add_argument_group("model")
     add_model_choice(group)
-    group.add_argument("--device", help="auto, cpu, cuda, cuda:0, mps (LLM_DEVICE)")
+    group.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:0, mps (LLM_DEVICE)")
     group.add_argument("--n-ctx", type=int, metavar="TOKENS", help="tokens of memory for the conversation (LLM_N_CTX)")
-    group.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest token")
-    group.add_argument("--top-p", type=float, metavar="P", help="nucleus sampling")
-    group.add_argument("--max-new-tokens", type=int, metavar="TOKENS", help="the most tokens of one reply")
-    group.add_argument("--seed", type=int, help="same seed, same text")
+    group.add_argument(
+        "--temperature", type=float, metavar="T", help="0 always takes the likeliest token (LLM_TEMPERATURE)"
+    )
+    group.add_argument(
+        "--top-p", type=float, metavar="P", help="of the likeliest tokens, those that make up this much (LLM_TOP_P)"
+    )
+    group.add_argument(
+        "--max-new-tokens", type=int, metavar="TOKENS", help="the most tokens of one reply (LLM_MAX_NEW_TOKENS)"
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="same seed, same text (LLM_SEED)")
 
 
 def add_model_choice(parser: argparse._ActionsContainer) -> None:

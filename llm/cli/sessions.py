@@ -34,7 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = add_actions(parser)
     listing = _action(actions, "list", "newest first", _list)
     listing.add_argument("--limit", type=int, default=50, metavar="N", help="the most sessions (50)")
-    listing.add_argument("--search", metavar="WORDS", help="only those with a message that has all these words")
+    listing.add_argument("--search", metavar="WORDS", help="only those with a message that has all these words (all)")
     _action(actions, "show", "what was said", _show).add_argument("id", metavar="ID", help=_ID_HELP)
     export = _action(actions, "export", "as JSON, to take away", _export)
     export.add_argument("id", metavar="ID", help=_ID_HELP)

@@ -23,11 +23,19 @@ something left.
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=None, help="how long to watch (90)")
+    parser.add_argument("--seconds", type=float, default=None, metavar="N", help="how long to watch (90)")
     parser.add_argument(
-        "--method", choices=("auto", "network namespace", "seccomp"), default="auto", help="how to watch"
+        "--method",
+        choices=("auto", "network namespace", "seccomp"),
+        default="auto",
+        help="how to watch (auto: the first that this system allows)",
     )
-    parser.add_argument("--folder", type=Path, help="an empty folder for what the run writes, kept afterwards")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="FOLDER",
+        help="a new folder for what the run writes, kept afterwards (a temporary one)",
+    )
     add_model_choice(parser)
 
 

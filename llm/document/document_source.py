@@ -41,15 +41,20 @@ def read_file(path: str | os.PathLike[str], *, max_size: int) -> tuple[bytes, st
         descriptor = os.open(name, flags | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as exc:
         raise DocumentSourceError(
-            f"{name!r} cannot be read: {_reason(name, exc)}. Give the path of a regular file.", filename=filename
+            f"{name!r} cannot be read: {_reason(name, exc)}. {_advice(exc)}", filename=filename
         ) from exc
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise DocumentSourceError(f"{name!r} is no regular file. Give the path of one.", filename=filename)
-    with os.fdopen(descriptor, "rb") as file:
-        # One byte more than allowed, because the file may grow while it is read.
-        data = b"" if status.st_size > max_size else file.read(max_size + 1)
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            # One byte more than allowed, because the file may grow while it is read.
+            data = b"" if status.st_size > max_size else file.read(max_size + 1)
+    except OSError as exc:
+        raise DocumentSourceError(
+            f"{name!r} cannot be read: {_reason(name, exc)}. Copy it to another disk.", filename=filename
+        ) from exc
     if max(status.st_size, len(data)) > max_size:
         raise too_large(filename, max_size)
     return data, filename
@@ -67,6 +72,12 @@ def too_large(filename: str, max_size: int) -> DocumentTooLargeError:
         filename=filename,
         limit="max_file_size",
     )
+
+
+def _advice(exc: OSError | ValueError) -> str:
+    if isinstance(exc, PermissionError):
+        return "Have its permissions changed."
+    return "Give the path of a regular file."
 
 
 def _reason(name: str, exc: OSError | ValueError) -> str:

@@ -75,7 +75,9 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as exc:
-        raise ModelFormatError(f"{str(path)!r} cannot be opened: {exc.strerror or exc}.") from exc
+        raise ModelFormatError(
+            f"{str(path)!r} cannot be opened: {exc.strerror or exc}. Have that changed, or take another file."
+        ) from exc
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -52,9 +52,22 @@ def require_file_or_folder(path: Path) -> Path:
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Names of all files below a folder, relative to it, with '/' between the parts. Links to folders are left out."""
+    """Names of all files below a folder, relative to it, with '/' between the parts. Links to folders are left out.
+
+    Raises:
+        ModelNotFoundError: the folder cannot be listed; one below it that cannot be is left out.
+        ModelFormatError: it holds more files than a folder of models does.
+    """
     count = 0
-    for root, folders, files in os.walk(folder, followlinks=False):
+
+    def refused(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise ModelNotFoundError(
+                f"{str(folder)!r} cannot be listed: {error.strerror}. Have its permissions changed, or take another "
+                "folder (LLM_MODELS_DIR)."
+            ) from error
+
+    for root, folders, files in os.walk(folder, followlinks=False, onerror=refused):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             count += 1

@@ -32,7 +32,8 @@ class FolderLock:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         except OSError as exc:
             raise KnowledgeStoreError(
-                f"The store's lock {str(self._path)!r} cannot be opened: {exc.strerror}."
+                f"The store's lock {str(self._path)!r} cannot be opened: {exc.strerror}. Have its permissions "
+                "changed, or name another folder in KB_CHROMA_PERSIST_DIRECTORY."
             ) from exc
         try:
             _lock(self._file)

@@ -185,4 +185,7 @@ def _translated(exc: Exception, path: Path) -> KnowledgeStoreError:
             f"The disk of the knowledge store {str(path.parent)!r} is full. What was stored can still be read; make "
             "room and add the document again."
         )
-    return KnowledgeStoreError(f"The knowledge store's database {str(path)!r} failed: {words}.")
+    return KnowledgeStoreError(
+        f"The knowledge store's database {str(path)!r} failed: {words}. Look after it, or name another folder in "
+        "KB_CHROMA_PERSIST_DIRECTORY."
+    )

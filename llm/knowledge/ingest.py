@@ -55,7 +55,8 @@ def files_of(paths: StrPath | Iterable[StrPath], *, is_supported: Callable[[str]
     """Files as they are given, and of folders, in order, those that can be read.
 
     A file that is named is taken whatever it is, so that it gets an error of its own; in a folder, what is hidden, what
-    is a link and what is no document is passed over.
+    is a link and what is no document is passed over. A folder that may not be listed is given as if it were a file, for
+    the same reason: what is in it would be missed in silence.
 
     Args:
         paths: a file or folder, or several.
@@ -63,12 +64,14 @@ def files_of(paths: StrPath | Iterable[StrPath], *, is_supported: Callable[[str]
     """
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         root = Path(path)
-        if not root.is_dir():
+        if not os.path.isdir(root):
             yield root
             continue
-        for folder, folders, names in os.walk(root):
+        unreadable: list[OSError] = []
+        for folder, folders, names in os.walk(root, onerror=unreadable.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 found = Path(folder) / name
-                if not name.startswith(".") and is_supported(name) and not found.is_symlink():
+                if not name.startswith(".") and is_supported(name) and not os.path.islink(found):
                     yield found
+        yield from (Path(error.filename) for error in unreadable)

@@ -23,7 +23,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from ..exceptions import PrivacyError
+from ..exceptions import PrivacyError, RequestError
 from ..hub.resolve import resolve_model
 from ..knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from ..llm_config import LLMConfig
@@ -84,17 +84,50 @@ def verify_offline(
     Raises:
         PrivacyError: this system can be watched in neither way, or not in the one asked for.
         ModelNotFoundError, OfflineError: the model is not on this machine.
+        RequestError: `folder` is not empty, or cannot be made.
     """
     config = model or LLMConfig(model_name="demo")
     resolved = resolve_model(config, offline=True)
     with tempfile.TemporaryDirectory(prefix="practorflow-proof-") as temporary:
         plan = {
             "seconds": seconds,
-            "model": asdict(replace(config, model_name=str(resolved.path))),
-            "knowledge": asdict(knowledge or ChromaKnowledgeConfig()),
+            "model": asdict(_model_from_anywhere(config, resolved.path)),
+            "knowledge": asdict(_knowledge_from_anywhere(knowledge or ChromaKnowledgeConfig())),
             "canary": _CANARY,
         }
-        return _verified(plan, method, Path(folder or temporary))
+        return _verified(plan, method, Path(temporary) if folder is None else _own_folder(Path(folder)))
+
+
+def _model_from_anywhere(config: LLMConfig, path: Path) -> LLMConfig:
+    """The same model for a process that works in another folder."""
+    return replace(config, model_name=_absolute(path), models_dir=_absolute(config.models_dir))
+
+
+def _knowledge_from_anywhere(config: ChromaKnowledgeConfig) -> ChromaKnowledgeConfig:
+    """The same models of documents for a process that works in another folder."""
+    named_by_path = Path(config.embedding_model).expanduser().is_dir()
+    return replace(
+        config,
+        embedding_model=_absolute(config.embedding_model) if named_by_path else config.embedding_model,
+        embedding_model_dir=_absolute(config.embedding_model_dir),
+        artifacts_path=None if config.artifacts_path is None else _absolute(config.artifacts_path),
+    )
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _own_folder(folder: Path) -> Path:
+    """The folder, made where it is missing, by a path that holds wherever the watched processes work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        empty = not any(folder.iterdir())
+    except OSError as exc:
+        raise RequestError(f"The folder {str(folder)!r} cannot be used: {exc.strerror}. Name another one.") from exc
+    if not empty:
+        raise RequestError(f"The folder {str(folder)!r} is not empty. Name a new one.")
+    return folder.absolute()
 
 
 def _verified(plan: dict[str, Any], method: Method | Literal["auto"], folder: Path) -> OfflineReport:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +20,7 @@ import pytest
 from llm import exceptions
 from llm.__main__ import main
 from llm.cli import exit_codes
-from llm.cli.main import COMMANDS
+from llm.cli.main import COMMANDS, build_parser
 from llm.cli.output import Output, size, visible
 
 from .conftest import Practorflow, nobody_listens
@@ -282,6 +285,62 @@ def test_an_error_is_the_only_line_on_standard_error(practorflow: Practorflow) -
     for arguments in (("ask", "-q", "--model", "nothing", "Hello"), ("chat", "--json", "--model", "nothing")):
         result = practorflow(*arguments)
         assert (result.code, len(result.err.splitlines())) == (exit_codes.NOT_FOUND, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "notes.db"), "Have its permissions changed"),
+        (OSError(errno.ENOSPC, "No space left on device", "notes.db"), "Make room there"),
+        (OSError(errno.EIO, "Input/output error", "notes.db"), "practorflow doctor"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_what_helps(
+    practorflow: Practorflow, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    """The file, the reason in words, and no number of an error."""
+
+    def refuse(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("llm.cli.estimate.machine_memory", refuse)
+    result = practorflow("estimate", "7B")
+    assert result.code == exit_codes.FAILED
+    assert all(part in result.err for part in ("'notes.db'", str(error.strerror), words))
+    assert "Errno" not in result.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder of a process")
+def test_a_current_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    """Python only says that there is no such file, and not which."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = ["sh", "-c", 'rmdir "$PWD"; exec "$0" -m llm ask Hello', sys.executable]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == exit_codes.FAILED
+    assert "the current folder is not there any more" in done.stderr
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_help_names_the_default_of_every_option(command: str) -> None:
+    """In brackets at the end: a value, or the variable that has it. A switch is off, and a repeatable option empty."""
+    for parser in parsers(build_parser(), command):
+        for action in parser._actions:
+            takes_a_value = action.option_strings and action.nargs is None and not isinstance(action.default, list)
+            if takes_a_value:
+                assert (action.help or "").endswith(")"), f"{parser.prog} {action.option_strings}: {action.help}"
+            assert action.help or isinstance(action, argparse._SubParsersAction), f"{parser.prog} {action.dest}"
+
+
+def parsers(parser: argparse.ArgumentParser, name: str) -> Iterator[argparse.ArgumentParser]:
+    """A command's parser and those of its words."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, further in action.choices.items():
+                if name in (word, ""):
+                    yield further
+                    yield from parsers(further, "")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -85,3 +86,28 @@ def test_what_is_not_installed_is_named() -> None:
     feature = Feature("for this test", "", ("numpy", "surely-not-installed"))
     assert missing(feature) == ["surely-not-installed"]
     assert installed_version("surely-not-installed") is None
+
+
+def test_places_that_cannot_be_written_to_are_findings(
+    practorflow: Practorflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first conversation or document is lost there; a place that is not made yet counts as what is above."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda place, _: Path(place) != tmp_path)
+        result = practorflow(
+            "doctor",
+            "--quick",
+            "--json",
+            SESSION_DATABASE_URL="sqlite:///new/sessions.db",
+            KB_CHROMA_PERSIST_DIRECTORY="chroma",
+        )
+    cures = {
+        finding["subject"]: finding["cure"]
+        for finding in json.loads(result.out)["findings"]
+        if "cannot be written to" in finding["found"]
+    }
+    assert result.code == exit_codes.OK
+    assert "SESSION_DATABASE_URL" in cures["sessions"]
+    assert "KB_CHROMA_PERSIST_DIRECTORY" in cures["documents"]
+    sound = json.loads(practorflow("doctor", "--quick", "--json").out)["findings"]
+    assert not any("cannot be written to" in finding["found"] for finding in sound)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -172,3 +174,40 @@ def test_an_empty_path_is_not_the_current_folder(practorflow: Practorflow) -> No
     assert (result.code, result.out) == (exit_codes.USAGE, "")
     assert "A path is empty" in result.err
     assert practorflow("search", " ").code == exit_codes.USAGE
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure(
+    practorflow: Practorflow, papers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in it would be missing from every answer, and nobody would know."""
+    listed, opened = os.scandir, os.open
+
+    def refuse(path: object) -> None:
+        if str(path) == "papers/old":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def scandir(path: str = ".") -> object:
+        refuse(path)
+        return listed(path)
+
+    def open_(path: str, flags: int, mode: int = 0o777, **options: int) -> int:
+        refuse(path)
+        return opened(path, flags, mode, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scandir)
+        patched.setattr(os, "open", open_)
+        result = practorflow("ingest", papers.name)
+    assert result.code == exit_codes.INCOMPLETE
+    assert "failed\tpapers/old\t'papers/old' cannot be read: Permission denied. Have its permissions changed." in (
+        result.out.splitlines()
+    )
+    assert "1 added, 1 failed." in result.err
+
+
+@pytest.mark.parametrize("path", ["papers/contract.txt/more", "n" * 300])
+def test_a_path_that_no_file_can_have_fails_by_itself(practorflow: Practorflow, papers: Path, path: str) -> None:
+    """The others are added."""
+    result = practorflow("ingest", path, papers.name)
+    assert result.code == exit_codes.INCOMPLETE
+    assert result.err == "1 failed, 2 added.\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +129,19 @@ def test_the_guide_is_printed_as_markdown(practorflow: Practorflow) -> None:
     contexts = (4096, 8192, 32768)
     assert printed == guide_table(contexts, guide(contexts))
     assert all(row["totals"] == sorted(row["totals"]) for row in guide(contexts))
+
+
+def test_a_folder_of_models_that_cannot_be_listed_is_not_called_empty(
+    practorflow: Practorflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may not read it learns that, and not that there are no models."""
+    (tmp_path / "closed").mkdir()
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)
+        result = practorflow("models", "list", "--models-dir", "closed")
+    assert (result.code, result.out) == (exit_codes.NOT_FOUND, "")
+    assert "'closed' cannot be listed: Permission denied" in result.err

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.exceptions import OfflineError
+from llm.exceptions import OfflineError, RequestError
+from llm.knowledge.chroma_knowledge_config import ChromaKnowledgeConfig
 from llm.llm_config import LLMConfig
 from llm.offline_proof import OfflineReport, verify_offline
 from llm.offline_proof.control import ADDRESS, ADDRESS6, NAME
 from llm.offline_proof.packets import Packet, read_packet
-from llm.offline_proof.verification import Watched, _leaks
+from llm.offline_proof.verification import Watched, _knowledge_from_anywhere, _leaks, _model_from_anywhere, _own_folder
 from llm.privacy import HUB_OFF, TELEMETRY_OFF
 
 WatchedPython = Callable[..., Watched]
@@ -209,6 +210,33 @@ def test_a_model_that_would_have_to_be_fetched_is_refused() -> None:
     """The proof itself asks nobody."""
     with pytest.raises(OfflineError):
         verify_offline(LLMConfig(model_name="acme/no-such-model-GGUF"), seconds=0.0)
+
+
+def test_relative_paths_hold_in_the_folder_of_the_watched_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model below ./models is proved as well as one that is named from the root."""
+    (tmp_path / "embedder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = _model_from_anywhere(LLMConfig(model_name="a.gguf", models_dir="./models"), Path("models/a.gguf"))
+    assert (config.model_name, config.models_dir) == (f"{tmp_path}/models/a.gguf", f"{tmp_path}/models")
+    knowledge = _knowledge_from_anywhere(
+        ChromaKnowledgeConfig(embedding_model="embedder", embedding_model_dir="models", artifacts_path="layout")
+    )
+    assert knowledge.embedding_model == f"{tmp_path}/embedder"
+    assert knowledge.embedding_model_dir == f"{tmp_path}/models"
+    assert knowledge.artifacts_path == f"{tmp_path}/layout"
+    assert _knowledge_from_anywhere(ChromaKnowledgeConfig()).embedding_model == "all-MiniLM-L6-v2"
+    assert _own_folder(Path("new")) == tmp_path / "new"
+
+
+def test_the_folder_of_a_run_is_its_own(tmp_path: Path) -> None:
+    """What is there already would be mistaken for what the run left behind, or be mixed with it."""
+    (tmp_path / "file").touch()
+    for folder, words in ((tmp_path, "is not empty"), (tmp_path / "file", "cannot be used")):
+        with pytest.raises(RequestError, match=words):
+            verify_offline(LLMConfig(model_name="demo"), seconds=0.0, folder=folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.soak

@@ -181,7 +181,7 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     """Any file that cannot be read is a configuration error, not a traceback from a codec."""
     path = tmp_path / "options.env"
     path.write_bytes(b"LLM_MODEL=\xff\xfe\n")
-    with pytest.raises(ConfigError, match="readable text"):
+    with pytest.raises(ConfigError, match="text in UTF-8"):
         load_settings(environ={}, options_file=path)
 
 
