@@ -12,18 +12,23 @@ import statistics
 from collections.abc import Sequence
 
 from figures import arguments, benchmark_model, compare, finish
-from peers import Completion, Job, LlamaPython, OurEngine, XllamacppServer, interleaved, load_weights, random_prompt
+from peers import (
+    Completion,
+    Job,
+    LlamaPython,
+    OurEngine,
+    XllamacppServer,
+    aggregate,
+    interleaved,
+    load_weights,
+    random_prompt,
+)
 
 PROMPT, TOKENS = 128, 64
 
 
 def jobs(streams: int, number: int) -> list[Job]:
     return [Job(random_prompt(PROMPT, seed=1000 * number + stream), TOKENS) for stream in range(streams)]
-
-
-def aggregate(completions: Sequence[Completion]) -> float:
-    """Generated tokens of all over the time from the first request to the last token."""
-    return sum(len(one.arrivals) for one in completions) / max(one.arrivals[-1] for one in completions)
 
 
 def decoding(completions: Sequence[Completion]) -> float:

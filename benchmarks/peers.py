@@ -273,6 +273,11 @@ class XllamacppServer:
     def close(self) -> None: ...
 
 
+def aggregate(completions: Sequence[Completion]) -> float:
+    """Generated tokens of all over the time from the first request to the last token."""
+    return sum(len(one.arrivals) for one in completions) / max(one.arrivals[-1] for one in completions)
+
+
 def random_prompt(length: int, *, seed: int, vocabulary: int = 150_000) -> tuple[int, ...]:
     """Token ids that share no prefix with other seeds."""
     return tuple(int(token) for token in np.random.default_rng(seed).integers(0, vocabulary, size=length))

@@ -30,7 +30,7 @@ from typing import Any  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from figures import compare, finish  # noqa: E402
-from peers import THREADS, Completion, Job, OurEngine, interleaved, random_prompt  # noqa: E402
+from peers import THREADS, Completion, Job, OurEngine, aggregate, interleaved, random_prompt  # noqa: E402
 from transformers.generation.streamers import BaseStreamer  # noqa: E402
 
 from llm.engine.batch_engine import BatchEngine  # noqa: E402
@@ -162,11 +162,6 @@ def twins(shape: dict[str, int], *, device: str, dtype: torch.dtype, count: int)
         model.generation_config = transformers.GenerationConfig(pad_token_id=0)
         models.append(model)
     return models
-
-
-def aggregate(completions: Sequence[Completion]) -> float:
-    """Generated tokens of all over the time from the first request to the last token."""
-    return sum(len(one.arrivals) for one in completions) / max(one.arrivals[-1] for one in completions)
 
 
 def memory_bandwidth(device: str) -> float:

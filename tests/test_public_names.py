@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -52,6 +53,19 @@ def test_the_page_has_every_public_name_once(module: str) -> None:
         if inspect.isclass(value) or inspect.isfunction(value):
             said = value.__doc__ or f"{name}("  # what a dataclass says of itself where nobody does
             assert not said.startswith(f"{name}("), f"{module}.{name} does not say what it is"
+
+
+@pytest.mark.parametrize("module", [name for name in PUBLIC if name != "llm.testing"])
+def test_every_public_method_says_what_it_does(module: str) -> None:
+    """Properties and class methods too; what is overridden may leave that to the base."""
+    package = import_module(module)
+    for name in package.__all__:
+        value = getattr(package, name)
+        for attribute, member in vars(value).items() if inspect.isclass(value) else ():
+            if not attribute.startswith("_") and isinstance(
+                member, (FunctionType, property, classmethod, staticmethod)
+            ):
+                assert inspect.getdoc(getattr(value, attribute)), f"{module}.{name}.{attribute} has no docstring"
 
 
 @pytest.mark.parametrize("path", SHOWING, ids=lambda path: path.name)

@@ -46,6 +46,7 @@ class DocumentScope:
 
     @property
     def is_everything(self) -> bool:
+        """Whether it leaves no document out, those that are added later included."""
         return self.ids is None
 
     @property

@@ -27,6 +27,7 @@ class IngestResult:
 
     @property
     def success(self) -> bool:
+        """Whether the document is in the store."""
         return self.error is None
 
 

@@ -197,6 +197,10 @@ class KnowledgeStore(ABC):
         Args:
             limit: the most documents; None lists all.
             after: id of the last document of the page before.
+
+        Raises:
+            RequestError: the limit is no whole number from 1.
+            DocumentNotFoundError: there is no document of the id `after`.
         """
 
     @abstractmethod

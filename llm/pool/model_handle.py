@@ -39,6 +39,7 @@ class ModelHandle:
 
     @property
     def released(self) -> bool:
+        """Whether the lease was given back."""
         return self._released
 
     @property

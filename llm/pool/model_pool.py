@@ -206,6 +206,9 @@ class ModelPool:
 
         Args:
             wait: wait for those that are held or being loaded, too.
+
+        Raises:
+            PoolError: with `wait`, this very task holds one of them; nothing was closed.
         """
         self._enter()
         slots = [slot for slot in self._ledger.slots.values() if slot.idle or (wait and not slot.pinned)]
