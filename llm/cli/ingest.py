@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import DocumentNotFoundError, RequestError
+from ..terminal_width import bar_columns
 from . import exit_codes
 from .command import Command, Context
 from .knowledge_options import open_knowledge
@@ -34,18 +35,18 @@ def _run(options: argparse.Namespace, context: Context) -> int:
     output = context.output
     if not all(options.paths):
         raise RequestError("A path is empty. '.' is the current folder.")
-    with open_knowledge(context.configuration().KnowledgeChromaConfiguration) as store, _Bar(output) as bar:
+    try:
+        with open_knowledge(context.configuration().KnowledgeChromaConfiguration) as store, _Bar(output) as bar:
 
-        def show(progress: IngestProgress) -> None:
-            bar.show(progress)
-            if progress.last is not None and not output.to_person:
-                _report(progress.last, output)
+            def show(progress: IngestProgress) -> None:
+                bar.show(progress)
+                if progress.last is not None and not output.to_person:
+                    _report(progress.last, output)
 
-        try:
             results = store.add_documents(options.paths, progress=show)
-        except KeyboardInterrupt:
-            output.note("\nWhat has been added stays. Give the same command again to go on.")
-            raise
+    except KeyboardInterrupt:  # here, where the bar has drawn its last line
+        output.note("What has been added stays. Give the same command again to go on.")
+        raise
     if not results:
         raise DocumentNotFoundError(
             f"There is no document in {', '.join(map(repr, options.paths))}. "
@@ -114,7 +115,7 @@ class _Bar:
         if self._bar is None:
             from tqdm import tqdm  # type: ignore[import-untyped]
 
-            self._bar = tqdm(total=progress.total, unit="file", desc="Adding documents")
+            self._bar = tqdm(total=progress.total, unit="file", desc="Adding", ncols=bar_columns())
         self._bar.set_postfix_str(f"{progress.chunks} chunks", refresh=False)
         self._bar.update(progress.done - self._bar.n)
 

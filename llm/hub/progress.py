@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ..terminal_width import bar_columns
+
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
@@ -53,7 +55,14 @@ def _bars() -> Iterator[ProgressCallback]:
         if bar is None:
             name = progress.file.rpartition("/")[2]
             # `initial`: what earlier attempts brought counts as done, not towards the speed.
-            bar = tqdm(desc=name, total=progress.total, initial=progress.received, unit="B", unit_scale=True)
+            bar = tqdm(
+                desc=name,
+                total=progress.total,
+                initial=progress.received,
+                unit="B",
+                unit_scale=True,
+                ncols=bar_columns(),
+            )
             bars[progress.file] = bar
         bar.update(progress.received - bar.n)
 

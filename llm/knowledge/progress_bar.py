@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from ..terminal_width import bar_columns
 from .ingest import IngestProgress, ProgressCallback
 
 
@@ -23,7 +24,7 @@ def shown_progress(progress: ProgressCallback | bool | None, total: int) -> Iter
         yield progress
         return
     hidden = not (sys.stderr.isatty() if progress is None else progress)
-    with tqdm(total=total, unit="file", desc="Adding documents", disable=hidden) as bar:
+    with tqdm(total=total, unit="file", desc="Adding", disable=hidden, ncols=bar_columns()) as bar:
 
         def show(state: IngestProgress) -> None:
             bar.set_postfix_str(f"{state.chunks} chunks", refresh=False)

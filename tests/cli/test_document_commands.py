@@ -211,3 +211,20 @@ def test_a_path_that_no_file_can_have_fails_by_itself(practorflow: Practorflow, 
     result = practorflow("ingest", path, papers.name)
     assert result.code == exit_codes.INCOMPLETE
     assert result.err == "1 failed, 2 added.\n"
+
+
+def test_an_ingest_that_is_stopped_says_how_to_go_on(
+    practorflow: Practorflow, papers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was added before is there, and nothing but two lines is said."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    assert practorflow("ingest", f"{papers.name}/contract.txt").code == exit_codes.OK
+    with monkeypatch.context() as patched:
+        patched.setattr(ChromaKnowledgeStore, "add_documents", interrupt)
+        result = practorflow("ingest", papers.name)
+    assert (result.code, result.out) == (exit_codes.INTERRUPTED, "")
+    assert result.err == "What has been added stays. Give the same command again to go on.\nStopped.\n"
+    assert len(practorflow("documents", "list").out.splitlines()) == 1
