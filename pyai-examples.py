@@ -23,7 +23,7 @@ from llm import LLMError, ModelPool, create_runner
 from llm.knowledge import ChromaKnowledgeStore
 from llm.pyai import KnowledgeDeps, LocalLLMModel, search_knowledge
 from llm.tools import DuckDuckGoSearchTool, Search, WebResult, WebSearchTool
-from settings.app_settings import appConfiguration
+from settings import app_settings
 
 REPORT = """\
 # Harbour report
@@ -40,7 +40,7 @@ def heading(text: str) -> None:
 def knowledge_store(folder: Path) -> ChromaKnowledgeStore:
     """A store of its own for this program, which leaves nothing behind."""
     return ChromaKnowledgeStore(
-        replace(appConfiguration.KnowledgeChromaConfiguration, persist_directory=str(folder / "chroma_db"))
+        replace(app_settings.appConfiguration.KnowledgeChromaConfiguration, persist_directory=str(folder / "chroma_db"))
     )
 
 
@@ -138,7 +138,9 @@ async def several_turns(model: LocalLLMModel) -> None:
 async def two_agents(pool: ModelPool) -> None:
     """Two agents on one loaded model at once; each run leases the model for as long as it takes."""
     heading("Two agents at once on one model")
-    model = LocalLLMModel.from_pool(pool, appConfiguration.ModelConfiguration, settings={"temperature": 0.0})
+    model = LocalLLMModel.from_pool(
+        pool, app_settings.appConfiguration.ModelConfiguration, settings={"temperature": 0.0}
+    )
     explainer, extractor = Agent(model), Agent(model, output_type=Contact)
     explained, extracted = await asyncio.gather(
         explainer.run("What is Python?"), extractor.run("Extract the contact: Grace Hopper, phone 555-0199.")
@@ -148,7 +150,7 @@ async def two_agents(pool: ModelPool) -> None:
 
 
 async def main(*, web: bool) -> None:
-    config = appConfiguration.ModelConfiguration
+    config = app_settings.appConfiguration.ModelConfiguration
     if config.model_name == "demo":
         print("Answering: the built-in demo model, which shows the machinery and knows next to nothing.")
     async with ModelPool() as pool:
@@ -169,3 +171,5 @@ if __name__ == "__main__":
         asyncio.run(main(web=parser.parse_args().web))
     except LLMError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("\nStopped.") from None

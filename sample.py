@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from llm import LLMConfig, LLMError, ModelHandle, ModelPool, create_runner
-from settings.app_settings import appConfiguration
+from settings import app_settings
 
 
 def heading(text: str) -> None:
@@ -70,7 +70,9 @@ async def documents(handle: ModelHandle, path: Path) -> None:
 
     heading(f"Documents: {path.name}")
     print("Opening the knowledge store ...", flush=True)
-    with await asyncio.to_thread(ChromaKnowledgeStore, appConfiguration.KnowledgeChromaConfiguration) as store:
+    with await asyncio.to_thread(
+        ChromaKnowledgeStore, app_settings.appConfiguration.KnowledgeChromaConfiguration
+    ) as store:
         document = await asyncio.to_thread(store.add_document_from_file, path)
         print(
             f"[{document['content_length']} characters, {document['context_chunks']} passages in "
@@ -91,8 +93,8 @@ async def documents(handle: ModelHandle, path: Path) -> None:
 
 
 async def main(document: Path | None) -> None:
-    config = appConfiguration.ModelConfiguration
-    appConfiguration.LoggerConfiguration.apply()
+    config = app_settings.appConfiguration.ModelConfiguration
+    app_settings.appConfiguration.LoggerConfiguration.apply()
     introduce(config)
     async with ModelPool(max_models=1) as pool:
         print("Loading the model ...", flush=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,3 +28,20 @@ def test_it_answers_from_a_document_and_cites_it(
     assert "harbour-report.pdf, pages 1-2" in said
     assert "recommend to repair the old crane" in said.rpartition("Summarize the recommendations")[2]
     assert (tmp_path / "chroma_db" / "documents.sqlite3").exists()
+
+
+@pytest.mark.parametrize("program", ["sample.py", "pyai-examples.py"])
+def test_a_wrong_setting_is_one_line(tmp_path: Path, program: str) -> None:
+    """The first mistake of a new user shows no traceback in the examples either."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / program)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LLM_TEMPERATURE": "9"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "ConfigError: LLM_TEMPERATURE='9' is not allowed: a number from 0 to 2 (set in the environment)."
+    ]
