@@ -49,7 +49,7 @@ _SAID: dict[Content, str] = {
     "ole": "an old Office file",
     "image": "an image",
     "text": "text",
-    "other": "of no kind that is known here",
+    "other": "nothing that is known here",
 }
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a", b"BM")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -88,7 +88,9 @@ def recognise(data: bytes, filename: str) -> FileType:
         )
     if content != _EXPECTED[expected]:
         raise DocumentTypeError(
-            f"{filename!r} is {_SAID[content]}, which its name does not say, or it is damaged.", filename=filename
+            f"{filename!r} holds something else than its name says: {_SAID[content]}. Rename it, or save "
+            "or copy it again.",
+            filename=filename,
         )
     return expected
 

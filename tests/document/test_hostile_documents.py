@@ -13,7 +13,7 @@ import pytest
 from llm import exceptions
 from llm.document import DocumentLimits, DocumentLoader
 from llm.document.archive import check_archive
-from llm.document.file_type import EXTENSIONS
+from llm.document.file_type import EXTENSIONS, recognise
 
 LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>
 <w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">&b;</w:document>"""
@@ -80,6 +80,20 @@ def test_a_file_whose_middle_is_overwritten(loader: DocumentLoader, samples: Mod
 def test_a_name_that_says_something_else(loader: DocumentLoader, samples: ModuleType, kind: str, name: str) -> None:
     """Name and content have to agree."""
     assert type(refused(loader, getattr(samples, kind)(), name)) is exceptions.DocumentTypeError
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "said"),
+    [(b"%PDF-1.7\n", "a.txt", "a PDF"), (bytes(range(8)), "a.pdf", "nothing that is known here")],
+    ids=["renamed", "damaged"],
+)
+def test_what_a_file_is_instead_is_said_with_a_cure(data: bytes, name: str, said: str) -> None:
+    """Renaming helps the one, a new copy the other."""
+    with pytest.raises(exceptions.DocumentTypeError) as info:
+        recognise(data, name)
+    assert str(info.value) == (
+        f"{name!r} holds something else than its name says: {said}. Rename it, or save or copy it again."
+    )
 
 
 def test_text_under_a_name_of_an_office_document(loader: DocumentLoader) -> None:
