@@ -63,7 +63,8 @@ def read_options_file(path: Path) -> dict[str, str]:
             text = binding.original.string
             empty_lines = text[: -len(text.lstrip())].count("\n")
             line = binding.original.line + empty_lines
-            raise ConfigError(str(path), text.strip(), f"line {line} is not NAME=value")
+            # The line is not quoted: a key or a password may stand in it.
+            raise ConfigError(PATH_VARIABLE, str(path), f"lines NAME=value, and line {line} is none")
         if binding.key is not None and binding.value is not None:
             options[binding.key] = binding.value
     return options
