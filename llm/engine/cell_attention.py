@@ -166,6 +166,11 @@ class CellMemory:
         values.index_copy_(0, cells, value)
         return keys, values
 
+    @property
+    def bytes(self) -> int:
+        """What it has taken so far."""
+        return sum(tensor.nbytes for layer in self._layers.values() for tensor in layer)
+
     def clear(self) -> None:
         """Free the memory."""
         self._layers.clear()
