@@ -61,7 +61,8 @@ class _Place:
     batch: int = 0
 
 
-# The second run has samples that ask several questions, the third single ones; each starts from the weights before it.
+# The second run asks several questions at once, the third single ones, the fourth more functions, and searches; each
+# starts from the weights before it.
 _SECOND_RUN = Recipe(
     first_pool=50, steps=4700, tokens_per_batch=1024, batches_per_step=6, prompt_weight=0.0,
     matrix_learning_rate=3e-3, other_learning_rate=2e-3, decay_share=0.81,
@@ -69,7 +70,10 @@ _SECOND_RUN = Recipe(
 _THIRD_RUN = dataclasses.replace(
     _SECOND_RUN, first_pool=1000, steps=700, matrix_learning_rate=9e-4, other_learning_rate=6e-4, decay_share=1.0
 )
-RUNS = (Recipe(), _SECOND_RUN, _THIRD_RUN)
+_FOURTH_RUN = dataclasses.replace(
+    _SECOND_RUN, first_pool=2000, steps=5000, matrix_learning_rate=2.5e-3, other_learning_rate=1.7e-3, decay_share=1.0
+)
+RUNS = (Recipe(), _SECOND_RUN, _THIRD_RUN, _FOURTH_RUN)
 
 
 def train(

@@ -97,6 +97,19 @@ def test_every_answer_about_the_same_passages_is_in_them_or_says_that_none_is() 
     assert asked_again > 50
 
 
+def test_what_is_searched_for_is_answered_from_what_that_search_found() -> None:
+    """The question is the query, and the answer stands in the result right behind it, or is said to stand in none."""
+    found = 0
+    for sample in evaluation_samples(8, "searched_questions", 60):
+        turns = [turn for turn in sample.messages if turn["role"] != "system"]
+        for question, call, result, answer in zip(*(turns[place::4] for place in range(4)), strict=True):
+            (called_function,) = (one["function"] for one in call["tool_calls"])
+            assert called_function["arguments"] == {"query": question["content"]}
+            assert (answer["content"] in result["content"]) != (answer["content"] == NOT_FOUND)
+            found += answer["content"] != NOT_FOUND
+    assert found > 60
+
+
 def test_every_call_of_a_longer_conversation_keeps_to_its_schema_and_is_answered() -> None:
     """Each call names an offered function with its required arguments, and as many results follow as calls."""
     for sample in evaluation_samples(8, "tool_conversation", 60):

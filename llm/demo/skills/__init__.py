@@ -9,7 +9,15 @@ from ..vocabulary import Vocabulary
 from .conversation import conversation
 from .copying import key_values, repetition, sentences_again
 from .json_fields import json_conversation, json_fields
-from .passages import five_passages, not_in_documents, one_passage, passage_questions, quoted_fact, quoted_sentence
+from .passages import (
+    five_passages,
+    not_in_documents,
+    one_passage,
+    passage_questions,
+    quoted_fact,
+    quoted_sentence,
+    searched_questions,
+)
 from .tool_use import no_call, tool_answer, tool_call, tool_conversation, two_calls
 
 Skill = Callable[[Vocabulary], Sample]
@@ -100,14 +108,32 @@ SINGLE_QUESTIONS_MIXTURE: dict[Skill, float] = {
     json_fields: 6,
 }
 
+# More functions to choose from, and passages that a search tool found: what was still weak after that.
+SEARCHING_MIXTURE: dict[Skill, float] = {
+    conversation: 6,
+    tool_conversation: 30,
+    tool_call: 10,
+    two_calls: 9,
+    tool_answer: 3,
+    no_call: 5,
+    passage_questions: 18,
+    searched_questions: 14,
+    quoted_fact: 10,
+    quoted_sentence: 4,
+    not_in_documents: 4,
+    json_conversation: 12,
+    json_fields: 5,
+}
+
 SKILLS: dict[str, Skill] = {
-    skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, one_passage, five_passages)
+    skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, one_passage, five_passages)
 }
 
 __all__ = [
     "FIRST_MIXTURE",
     "LAST_MIXTURE",
     "MIXTURE",
+    "SEARCHING_MIXTURE",
     "SECOND_RUN_MIXTURE",
     "SINGLE_QUESTIONS_MIXTURE",
     "SKILLS",

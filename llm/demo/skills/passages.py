@@ -72,6 +72,19 @@ def passage_questions(vocabulary: Vocabulary) -> Sample:
     return Sample(skill="passage_questions", messages=tuple(turns))
 
 
+def searched_questions(vocabulary: Vocabulary) -> Sample:
+    """Several questions with a search tool: each is searched for, and answered from what its own search found."""
+    tool = _search_tool(vocabulary)
+    turns = _maybe_system(vocabulary)
+    for _ in range(vocabulary.integer(1, 4)):
+        sentence, question, _ = _fact(vocabulary)
+        found = vocabulary.chance(0.85)
+        near = _fact(vocabulary, finding=0)[0] if vocabulary.chance(0.6) else None
+        listed = _listed(vocabulary, _passages(vocabulary, hidden=sentence if found else near))
+        turns += [*_search(tool, question, listed), assistant(sentence if found else NOT_FOUND)]
+    return Sample(skill="searched_questions", messages=tuple(turns), tools=(tool,))
+
+
 def not_in_documents(vocabulary: Vocabulary) -> Sample:
     """The question fits none of the passages; one of them may come close."""
     if vocabulary.chance(0.7):
@@ -168,8 +181,9 @@ def _asked(
     if vocabulary.chance(0.8):
         turns = (*_asked_in_one_turn(vocabulary, passages, question), assistant(answer))
         return Sample(skill=skill, messages=turns, contains=contains)
-    searched, tool = _searched(vocabulary, passages, question)
-    return Sample(skill=skill, messages=(*searched, assistant(answer)), tools=(tool,), contains=contains)
+    tool = _search_tool(vocabulary)
+    turns = (*_maybe_system(vocabulary), *_search(tool, question, _listed(vocabulary, passages)), assistant(answer))
+    return Sample(skill=skill, messages=turns, tools=(tool,), contains=contains)
 
 
 def _asked_in_one_turn(vocabulary: Vocabulary, passages: list[str], question: str) -> list[Turn]:
@@ -203,8 +217,7 @@ def _asked_in_one_turn(vocabulary: Vocabulary, passages: list[str], question: st
     return [system(head + listed), user(question)]
 
 
-def _searched(vocabulary: Vocabulary, passages: list[str], question: str) -> tuple[list[Turn], Tool]:
-    """The passages as the result of a search tool that is called with the question."""
+def _search_tool(vocabulary: Vocabulary) -> Tool:
     name = vocabulary.one_of(("search_knowledge", "knowledge_search", "search_documents"))
     description = vocabulary.one_of(
         (
@@ -214,10 +227,12 @@ def _searched(vocabulary: Vocabulary, passages: list[str], question: str) -> tup
         )
     )
     schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
-    tool: Tool = {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
-    listed = _listed(vocabulary, passages)
-    turns = [*_maybe_system(vocabulary), user(question), calls((name, {"query": question})), tool_result(listed)]
-    return turns, tool
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+def _search(tool: Tool, question: str, found: str) -> list[Turn]:
+    """A question, the search for it, and what was found."""
+    return [user(question), calls((tool["function"]["name"], {"query": question})), tool_result(found)]
 
 
 def _maybe_system(vocabulary: Vocabulary) -> list[Turn]:

@@ -70,7 +70,7 @@ def tool_answer(vocabulary: Vocabulary) -> Sample:
 
 def tool_conversation(vocabulary: Vocabulary) -> Sample:
     """Several requests with the same functions, each called and answered: much to learn from one list of functions."""
-    offered = functions(vocabulary, vocabulary.one_of((1, 2, 2, 3, 3, 4, 5, 6)))
+    offered = functions(vocabulary, vocabulary.one_of((1, 2, 3, 3, 4, 4, 5, 6)))
     turns = opening(vocabulary)
     for _ in range(vocabulary.integer(2, 6)):
         kind = vocabulary.random.random()
