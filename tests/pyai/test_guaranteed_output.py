@@ -65,7 +65,7 @@ def test_output_is_valid_beside_tools(config: LLMConfig, how: Any, streamed: boo
             async with model:
                 for seed in SEEDS:
                     question = "Order AA-001 twice, in a hurry."
-                    settings: Any = {"seed": seed}
+                    settings: Any = {"seed": seed, "parallel_tool_calls": False}  # several would end at the limit
                     if streamed:
                         async with agent.run_stream(question, model_settings=settings) as result:
                             output = await result.get_output()
