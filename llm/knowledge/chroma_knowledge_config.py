@@ -31,7 +31,7 @@ class ChromaKnowledgeConfig:
         context_collection: collection of the context chunks.
         document_collection: collection of the documents.
         batch_size: the most vectors that one call of Chroma writes or removes. Without a server more than 50 is 50,
-            because Chroma then holds up all of Python while it writes.
+            because Chroma then holds up all of Python while it writes; with one, its own limit counts too.
         embedding_model: name of a SentenceTransformer model, or the path of its folder.
         embedding_model_dir: folder in which the embedding model is looked for.
         embedding_engine: what computes the embeddings: "onnx" on the CPU with 8-bit weights and without torch,

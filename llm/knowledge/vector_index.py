@@ -73,7 +73,6 @@ class VectorIndex:
         self._config = config
         self._folder = Path(config.persist_directory)
         self._facts = {_STORE: store, _EMBEDDER: embedder, _DIMENSION: dimension}
-        self._batch = config.batch_size if config.host is not None else min(config.batch_size, WRITE_BATCH)
         self._broken = False
         self._rebuilding = False
         self._open()
@@ -177,6 +176,8 @@ class VectorIndex:
 
     def _connect(self) -> None:
         self._client = _client(self._config)
+        most = WRITE_BATCH if self._config.host is None else self._client.get_max_batch_size()
+        self._batch = min(self._config.batch_size, most) if most > 0 else self._config.batch_size
         self._collections = {
             "retrieval": self._collection(self._config.retrieve_collection),
             "context": self._collection(self._config.context_collection),

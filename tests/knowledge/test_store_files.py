@@ -403,6 +403,11 @@ def test_processes_share_a_store_through_a_chroma_server(tmp_path: Path, open_st
             assert fourth.stats()["pending"] == 0
             assert fourth.delete_document(next(iter(ids)))
             assert len(documents_of(second.search("zebras", 50, mode="dense"))) == 1
+            large = open_store(host="127.0.0.1", port=port, batch_size=100_000)
+            pieces = large._vectors._client.get_max_batch_size() + 1  # one more than a call of the server may bring
+            vectors = np.eye(pieces, large.stats()["dimension"], dtype=np.float32)
+            large._vectors.add("document", [str(id_) for id_ in range(pieces)], vectors, document_ids=["x"] * pieces)
+            assert large._vectors._sizes()["document"] > pieces
         finally:
             server.terminate()
 
