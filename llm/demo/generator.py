@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from .sample import Sample
 from .skills import (
+    CHOOSING_MIXTURE,
     FIRST_MIXTURE,
     LAST_MIXTURE,
     MIXTURE,
@@ -26,7 +27,8 @@ _PHASES = (
     (25_600, LAST_MIXTURE),
     (512_000, SECOND_RUN_MIXTURE),
     (1_024_000, SINGLE_QUESTIONS_MIXTURE),
-    (math.inf, SEARCHING_MIXTURE),
+    (2_048_000, SEARCHING_MIXTURE),
+    (math.inf, CHOOSING_MIXTURE),
 )
 
 

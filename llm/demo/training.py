@@ -73,7 +73,10 @@ _THIRD_RUN = dataclasses.replace(
 _FOURTH_RUN = dataclasses.replace(
     _SECOND_RUN, first_pool=2000, steps=5000, matrix_learning_rate=2.5e-3, other_learning_rate=1.7e-3, decay_share=1.0
 )
-RUNS = (Recipe(), _SECOND_RUN, _THIRD_RUN, _FOURTH_RUN)
+_FIFTH_RUN = dataclasses.replace(
+    _FOURTH_RUN, first_pool=4000, network=NetworkConfig(num_hidden_layers=6, intermediate_size=480)
+)
+RUNS = (Recipe(), _SECOND_RUN, _THIRD_RUN, _FOURTH_RUN, _FIFTH_RUN)
 
 
 def train(

@@ -17,8 +17,9 @@ from .passages import (
     quoted_fact,
     quoted_sentence,
     searched_questions,
+    sentence_questions,
 )
-from .tool_use import no_call, tool_answer, tool_call, tool_conversation, two_calls
+from .tool_use import named_functions, no_call, tool_answer, tool_call, tool_choice, tool_conversation, two_calls
 
 Skill = Callable[[Vocabulary], Sample]
 
@@ -125,11 +126,32 @@ SEARCHING_MIXTURE: dict[Skill, float] = {
     json_fields: 5,
 }
 
+# Finding the beginning of a name or a sentence from what stands behind it: most of the faults that were left.
+CHOOSING_MIXTURE: dict[Skill, float] = {
+    conversation: 5,
+    tool_conversation: 22,
+    tool_choice: 24,
+    named_functions: 8,
+    tool_call: 10,
+    two_calls: 8,
+    tool_answer: 2,
+    no_call: 5,
+    passage_questions: 16,
+    searched_questions: 12,
+    quoted_fact: 10,
+    quoted_sentence: 3,
+    sentence_questions: 8,
+    not_in_documents: 4,
+    json_conversation: 10,
+    json_fields: 4,
+}
+
 SKILLS: dict[str, Skill] = {
-    skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, one_passage, five_passages)
+    skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, *CHOOSING_MIXTURE, one_passage, five_passages)
 }
 
 __all__ = [
+    "CHOOSING_MIXTURE",
     "FIRST_MIXTURE",
     "LAST_MIXTURE",
     "MIXTURE",

@@ -6,7 +6,8 @@ from the prompt.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,9 +95,10 @@ class Function:
         return text[0].upper() + text[1:] + ending, arguments, self.subject
 
     def _lookup_request(self, vocabulary: Vocabulary) -> tuple[str, dict[str, Any], str]:
-        value, _ = self.parameters[0].draw()
-        about = f"{self.subject} {value}"
-        arguments = {self.parameters[0].name: value}
+        about, arguments = f"the {self.subject}", {}
+        if self.parameters:
+            value, about = self.parameters[0].draw()
+            arguments = {self.parameters[0].name: value}
         asked = vocabulary.one_of(_LOOKUP_REQUESTS)
         text = asked.format(a=self.attribute, s=about)
         for parameter in self.parameters[1:]:
@@ -118,9 +120,13 @@ def function(vocabulary: Vocabulary, *, near: Function | None = None) -> Functio
             subject = near.subject
         elif bool(near.attribute) == lookup:
             verb = near.verb
-    if lookup:
-        return _lookup(vocabulary, verb=verb, subject=subject, attribute=attribute)
-    return _action(vocabulary, verb=verb, subject=subject)
+    if not lookup:
+        return _action(vocabulary, verb=verb, subject=subject)
+    if vocabulary.chance(0.4):
+        attribute = vocabulary.one_of(ATTRIBUTES)
+    elif vocabulary.chance(0.3):
+        attribute = f"{vocabulary.adjective()} {attribute}"
+    return _lookup(vocabulary, verb=verb, subject=subject, attribute=attribute)
 
 
 def functions(vocabulary: Vocabulary, count: int) -> list[Function]:
@@ -132,6 +138,33 @@ def functions(vocabulary: Vocabulary, count: int) -> list[Function]:
             chosen.append(other)
     vocabulary.random.shuffle(chosen)
     return chosen
+
+
+def near_functions(vocabulary: Vocabulary, count: int) -> list[Function]:
+    """Up to `count` short functions of few subjects and attributes: which is meant, only all words of a name tell."""
+    subjects = [_word(vocabulary, SUBJECTS) for _ in range(vocabulary.integer(2, count))]
+    attributes = [_word(vocabulary, (*ATTRIBUTES, *SUBJECTS)) for _ in range(vocabulary.integer(2, count))]
+    lookups = vocabulary.one_of((0.6, 0.85, 1.0))
+    parameters = vocabulary.integer(0, 1)
+    chosen: list[Function] = []
+    for _ in range(4 * count):
+        subject, attribute = vocabulary.one_of(subjects), vocabulary.one_of(attributes)
+        if not vocabulary.chance(lookups):
+            other = _action(vocabulary, verb=vocabulary.one_of(ACTION_VERBS), subject=subject)
+        elif attribute != subject:
+            other = _lookup(vocabulary, verb=vocabulary.one_of(LOOKUP_VERBS), subject=subject, attribute=attribute)
+        else:
+            continue
+        if len(chosen) < count and not any(_alike(one, other) for one in chosen):
+            first = other.parameters[:parameters]
+            required = tuple(one.name for one in first)
+            chosen.append(dataclasses.replace(other, parameters=first, required=required))
+    return chosen
+
+
+def _word(vocabulary: Vocabulary, known: Sequence[str]) -> str:
+    word = vocabulary.one_of(known) if vocabulary.chance(0.75) else vocabulary.any_word()
+    return f"{vocabulary.adjective()} {word}" if vocabulary.chance(0.15) else word
 
 
 def _alike(one: Function, other: Function) -> bool:
@@ -146,10 +179,6 @@ def _alike(one: Function, other: Function) -> bool:
 
 
 def _lookup(vocabulary: Vocabulary, *, verb: str, subject: str, attribute: str) -> Function:
-    if vocabulary.chance(0.4):
-        attribute = vocabulary.one_of(ATTRIBUTES)
-    elif vocabulary.chance(0.3):
-        attribute = f"{vocabulary.adjective()} {attribute}"
     # A name may leave the attribute out: `get_customer_data` answers for every attribute of a customer.
     general = vocabulary.chance(0.35)
     tail = vocabulary.one_of(("data", "info", "details", "record")) if general else attribute.replace(" ", "_")

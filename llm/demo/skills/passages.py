@@ -72,6 +72,25 @@ def passage_questions(vocabulary: Vocabulary) -> Sample:
     return Sample(skill="passage_questions", messages=tuple(turns))
 
 
+def sentence_questions(vocabulary: Vocabulary) -> Sample:
+    """Real sentences, each asked for by words from anywhere in it: its beginning has to be found from its middle."""
+    passages = _sentences_of_passages(vocabulary)
+    while sum(map(len, passages)) < 4:
+        passages.append(vocabulary.paragraph(3))
+    everything = [sentence for passage in passages for sentence in passage]
+    asked = {}
+    for _ in range(vocabulary.integer(4, 12)):
+        sentence = vocabulary.one_of(everything)
+        question = _question_about(vocabulary, sentence, [one for one in everything if one != sentence])
+        if question is not None:
+            asked[question] = sentence
+    question, answer = asked.popitem() if asked else (_fact(vocabulary)[1], NOT_FOUND)
+    turns = [*_asked_in_one_turn(vocabulary, list(map(" ".join, passages)), question), assistant(answer)]
+    for question, answer in asked.items():
+        turns += [user(question), assistant(answer)]
+    return Sample(skill="sentence_questions", messages=tuple(turns))
+
+
 def searched_questions(vocabulary: Vocabulary) -> Sample:
     """Several questions with a search tool: each is searched for, and answered from what its own search found."""
     tool = _search_tool(vocabulary)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
-from ..sample import Sample, assistant, calls, tool_result, user
+from ..sample import Sample, Turn, assistant, calls, tool_result, user
 from ..vocabulary import Vocabulary
 from .conversation import exchange, opening
-from .functions import Function, functions
+from .functions import Function, functions, near_functions
 
 
 def tool_call(vocabulary: Vocabulary) -> Sample:
@@ -91,6 +92,29 @@ def tool_conversation(vocabulary: Vocabulary) -> Sample:
             assistant(" ".join(answer for _, answer, _ in outcomes)),
         ]
     return Sample(skill="tool_conversation", messages=tuple(turns), tools=_tools(offered, vocabulary))
+
+
+def tool_choice(vocabulary: Vocabulary) -> Sample:
+    """Many short requests for many functions that are close to each other: choosing, and little else."""
+    offered = near_functions(vocabulary, vocabulary.integer(3, 10))
+    turns = opening(vocabulary)
+    for wanted in vocabulary.some_of(offered, len(offered)):  # once each: nothing to copy from an earlier call
+        text, arguments, _ = wanted.request(vocabulary)
+        turns += [user(text), calls((wanted.name, arguments))]
+    return Sample(skill="tool_choice", messages=tuple(turns), tools=_tools(offered, vocabulary))
+
+
+def named_functions(vocabulary: Vocabulary) -> Sample:
+    """A list of names in a user's words, each asked for by what stands at its end; its beginning has to be found."""
+    offered = near_functions(vocabulary, vocabulary.integer(4, 14))
+    notation = vocabulary.one_of(("{name}", "{name}", "- {name}", "{name}: {description}", "{name}()", "`{name}`"))
+    joint = vocabulary.one_of(("\n", "\n", ", "))
+    listed = joint.join(notation.format(name=one.name, description=one.description) for one in offered)
+    turns: list[Turn] = []
+    for wanted in vocabulary.some_of(offered, len(offered)):
+        text, _, _ = dataclasses.replace(wanted, parameters=()).request(vocabulary)
+        turns += [user(text if turns else f"{listed}\n\n{text}"), assistant(wanted.name)]
+    return Sample(skill="named_functions", messages=tuple(turns))
 
 
 def no_call(vocabulary: Vocabulary) -> Sample:

@@ -1,0 +1,41 @@
+"""A trained network made deeper: a layer that changes nothing at first, and narrower feed-forwards that pay for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from .network import Network, NetworkConfig
+
+_LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
+
+
+def grow(weights: Mapping[str, Tensor], config: NetworkConfig, *, below: int) -> dict[str, Tensor]:
+    """Weights of a network with one layer more than `weights` has.
+
+    Args:
+        weights: those of a network with the sizes of `config`, but for one layer less and wider feed-forwards.
+        config: the sizes to have.
+        below: place of the new layer, counted from 0. Its projections back are zero, so that it adds nothing yet.
+    """
+    grown = dict(Network(config).state_dict())
+    for name, tensor in weights.items():
+        if (match := _LAYER.fullmatch(name)) is None:
+            grown[name] = tensor
+            continue
+        place, rest = int(match[1]), match[2]
+        if rest.startswith("mlp."):
+            kept = _strongest(weights, place, config.intermediate_size)
+            tensor = tensor[:, kept] if rest == "mlp.down_proj.weight" else tensor[kept]
+        grown[f"model.layers.{place + (place >= below)}.{rest}"] = tensor
+    return grown
+
+
+def _strongest(weights: Mapping[str, Tensor], layer: int, count: int) -> Tensor:
+    """The units of a feed-forward that can add most, by the product of the norms of their three vectors."""
+    gate, up, down = (weights[f"model.layers.{layer}.mlp.{part}_proj.weight"] for part in ("gate", "up", "down"))
+    strength = gate.norm(dim=1) * up.norm(dim=1) * down.norm(dim=0)
+    return torch.topk(strength, count).indices.sort().values
