@@ -136,7 +136,7 @@ class RunnerContract:
 
             await seeded(1, 0.7)
             assert len({await seeded(42, 0.7) for _ in range(10)}) == 1
-            assert len({await seeded(seed, 2.0) for seed in range(8)}) > 1
+            assert len({await seeded(seed, 2.0) for seed in range(30)}) > 1
 
         leased.run(work)
 
@@ -147,7 +147,11 @@ class RunnerContract:
             async with leased.pool.acquire_context(leased.config.replace(temperature=2.0, top_p=1.0)) as other:
                 hot = create_runner(other)
                 cold = {(await runner.generate(prompt="Hello", max_new_tokens=16))["reply"] for _ in range(3)}
-                warm = {(await hot.generate(prompt="Hello", max_new_tokens=16))["reply"] for _ in range(6)}
+                warm: set[str] = set()
+                for _ in range(100):  # a small model may be sure of its greeting: 100 equal ones are no chance
+                    warm.add((await hot.generate(prompt="Hello", max_new_tokens=16))["reply"])
+                    if len(warm) > 1:
+                        break
             assert len(cold) == 1
             assert len(warm) > 1
             assert leased.pool.statistics()["loads"] == 1
