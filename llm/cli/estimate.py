@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import ConfigError
 from . import exit_codes
 from .command import Command, Context
-from .model_options import add_model_choice, chosen_model
+from .model_options import add_model_place, chosen_model
 from .output import size
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guide", action="store_true", help="instead a table of sizes and context windows, as Markdown"
     )
-    add_model_choice(parser)
+    add_model_place(parser)
 
 
 def _run(options: argparse.Namespace, context: Context) -> int:

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import ask, chat, doctor, documents, estimate, exit_codes, ingest, models, search, sessions, verify_offline
 from .command import Command, Configuration, Context, add_shared_options
@@ -112,7 +112,17 @@ class _WrongArguments(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises instead of ending the process, so that errors take one way out."""
+    """Raises instead of ending the process, so that errors take one way out; takes options by their whole name only."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What nobody knows is told by the command that it stands behind, not by the program as a whole."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         raise _WrongArguments(f"{message}. `{self.prog} --help` shows what there is.")

@@ -37,6 +37,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def add_model_choice(parser: argparse._ActionsContainer) -> None:
     """Which model, without how it is sampled."""
     parser.add_argument("--model", dest="model_name", metavar="MODEL", help="name or path of a model (LLM_MODEL)")
+    add_model_place(parser)
+
+
+def add_model_place(parser: argparse._ActionsContainer) -> None:
+    """Where and how to look for a model that the command line names by itself."""
     parser.add_argument("--backend", choices=("llama_cpp", "transformers"), help="which kind of files (LLM_BACKEND)")
     parser.add_argument("--models-dir", metavar="FOLDER", help="where models are kept (LLM_MODELS_DIR)")
 

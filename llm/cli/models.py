@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import estimate, exit_codes
 from .command import Command, Context, add_action, add_actions
-from .model_options import add_model_choice, chosen_model
+from .model_options import add_model_choice, add_model_place, chosen_model
 from .output import size
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         actions, "fetch", "bring a model from the hub here; goes on where an earlier attempt ended", _fetch
     )
     fetch.add_argument("model", metavar="MODEL", help="owner/repo or owner/repo/file.gguf")
-    add_model_choice(fetch)
+    add_model_place(fetch)
     verify = add_action(actions, "verify", "check a model's files and print their digests", _verify)
     verify.add_argument("model", nargs="?", metavar="MODEL", help="a model on this machine (LLM_MODEL)")
     verify.add_argument("--hub", action="store_true", help="compare the digests with those that the hub publishes")
-    add_model_choice(verify)
+    add_model_place(verify)
     guess = add_action(actions, "estimate", estimate.COMMAND.help, estimate.COMMAND.run)
     estimate.COMMAND.add_arguments(guess)
 

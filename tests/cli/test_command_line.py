@@ -73,6 +73,9 @@ def test_help_lists_every_command_and_every_exit_code(practorflow: Practorflow) 
         (("ask",), "required: QUESTION"),
         (("ask", "--temperature", "hot", "Hello"), "invalid float value: 'hot'"),
         (("sessions",), "required: ACTION"),
+        (("chat", "--temp", "1"), "unrecognized arguments: --temp 1. `practorflow chat --help`"),
+        (("sessions", "list", "--all"), "unrecognized arguments: --all. `practorflow sessions list --help`"),
+        (("models", "fetch", "one", "--model", "another"), "unrecognized arguments: --model another."),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_code_2(
