@@ -147,7 +147,8 @@ CHOOSING_MIXTURE: dict[Skill, float] = {
 }
 
 SKILLS: dict[str, Skill] = {
-    skill.__name__: skill for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, *CHOOSING_MIXTURE, one_passage, five_passages)
+    skill.__name__: skill
+    for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, *CHOOSING_MIXTURE, one_passage, five_passages)
 }
 
 __all__ = [
