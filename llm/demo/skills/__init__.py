@@ -130,10 +130,10 @@ SEARCHING_MIXTURE: dict[Skill, float] = {
 CHOOSING_MIXTURE: dict[Skill, float] = {
     conversation: 5,
     tool_conversation: 22,
-    tool_choice: 24,
+    tool_choice: 22,
     named_functions: 8,
     tool_call: 10,
-    two_calls: 8,
+    two_calls: 12,
     tool_answer: 2,
     no_call: 5,
     passage_questions: 16,

@@ -32,6 +32,14 @@ def two_calls(vocabulary: Vocabulary) -> Sample:
     return Sample(skill="two_calls", messages=tuple(turns), tools=_tools(offered, vocabulary))
 
 
+_JOINTS = (". ", " and ", ", and also ", ". Then ", "; ")
+
+
+def _joined(first: str, joint: str, second: str) -> str:
+    """Two requests as one."""
+    return first.rstrip(".?") + joint + (second if joint.startswith(". ") else second[0].lower() + second[1:])
+
+
 _Asked = tuple[Function, dict[str, Any], str]  # a function, its arguments, and what they are about
 
 
@@ -40,7 +48,7 @@ def _two_requests(offered: list[Function], vocabulary: Vocabulary) -> tuple[str,
     first = vocabulary.one_of(offered)
     second = vocabulary.one_of(offered) if vocabulary.chance(0.6) else first
     text, arguments, about = first.request(vocabulary)
-    joint = vocabulary.one_of((". ", " and ", ", and also ", ". Then ", "; "))
+    joint = vocabulary.one_of(_JOINTS)
     if second is first and first.attribute and vocabulary.chance(0.5):
         second_text, second_arguments, second_about = first.request(vocabulary)
         if set(arguments) == set(second_arguments) == {first.parameters[0].name}:
@@ -49,11 +57,9 @@ def _two_requests(offered: list[Function], vocabulary: Vocabulary) -> tuple[str,
             text, joint, second_text = f"What is the {first.attribute} of {keys}?", "", ""
     else:
         second_text, second_arguments, second_about = second.request(vocabulary)
-    if joint.startswith(". "):
-        text = text.rstrip(".?")
-    elif joint:
-        text, second_text = text.rstrip(".?"), second_text[0].lower() + second_text[1:]
-    return text + joint + second_text, (first, arguments, about), (second, second_arguments, second_about)
+    if joint:
+        text = _joined(text, joint, second_text)
+    return text, (first, arguments, about), (second, second_arguments, second_about)
 
 
 def tool_answer(vocabulary: Vocabulary) -> Sample:
@@ -98,9 +104,14 @@ def tool_choice(vocabulary: Vocabulary) -> Sample:
     """Many short requests for many functions that are close to each other: choosing, and little else."""
     offered = near_functions(vocabulary, vocabulary.integer(3, 10))
     turns = opening(vocabulary)
-    for wanted in vocabulary.some_of(offered, len(offered)):  # once each: nothing to copy from an earlier call
-        text, arguments, _ = wanted.request(vocabulary)
-        turns += [user(text), calls((wanted.name, arguments))]
+    rest = vocabulary.some_of(offered, len(offered))  # once each: nothing to copy from an earlier call
+    while rest:
+        wanted, rest = rest[:1], rest[1:]
+        if rest and vocabulary.chance(0.35):
+            wanted, rest = [*wanted, rest[0]], rest[1:]
+        texts, arguments, _ = zip(*(one.request(vocabulary) for one in wanted), strict=True)
+        text = _joined(texts[0], vocabulary.one_of(_JOINTS), texts[1]) if len(texts) > 1 else texts[0]
+        turns += [user(text), calls(*((one.name, given) for one, given in zip(wanted, arguments, strict=True)))]
     return Sample(skill="tool_choice", messages=tuple(turns), tools=_tools(offered, vocabulary))
 
 
