@@ -13,25 +13,29 @@ from .network import Network, NetworkConfig
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
 
 
-def grow(weights: Mapping[str, Tensor], config: NetworkConfig, *, below: int) -> dict[str, Tensor]:
-    """Weights of a network with one layer more than `weights` has.
+def grown(weights: Mapping[str, Tensor], config: NetworkConfig) -> Mapping[str, Tensor]:
+    """Weights of a network of `config`: those given, where they are, or one layer more in the middle.
+
+    The projections back of the new layer are zero, so that it adds nothing yet.
 
     Args:
-        weights: those of a network with the sizes of `config`, but for one layer less and wider feed-forwards.
+        weights: those of a network with the sizes of `config`, or with one layer less and feed-forwards no narrower.
         config: the sizes to have.
-        below: place of the new layer, counted from 0. Its projections back are zero, so that it adds nothing yet.
     """
-    grown = dict(Network(config).state_dict())
+    depth = 1 + max(int(match[1]) for match in map(_LAYER.fullmatch, weights) if match)
+    if depth == config.num_hidden_layers:
+        return weights
+    larger = dict(Network(config).state_dict())
     for name, tensor in weights.items():
         if (match := _LAYER.fullmatch(name)) is None:
-            grown[name] = tensor
+            larger[name] = tensor
             continue
         place, rest = int(match[1]), match[2]
         if rest.startswith("mlp."):
             kept = _strongest(weights, place, config.intermediate_size)
             tensor = tensor[:, kept] if rest == "mlp.down_proj.weight" else tensor[kept]
-        grown[f"model.layers.{place + (place >= below)}.{rest}"] = tensor
-    return grown
+        larger[f"model.layers.{place + (place >= config.num_hidden_layers // 2)}.{rest}"] = tensor
+    return larger
 
 
 def _strongest(weights: Mapping[str, Tensor], layer: int, count: int) -> Tensor:

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from . import WEIGHTS_PATH
 from .export import export
-from .network import LARGE, NetworkConfig
+from .network import LARGE
 from .tokenizer import train_tokenizer
 from .training import RUNS, Recipe, train
 
@@ -66,9 +66,10 @@ def main() -> None:
 
 def _recipes(options: argparse.Namespace) -> dict[int, Recipe]:
     """The runs by their number, with what the command line changes."""
-    network = LARGE if options.size == "large" else NetworkConfig()
     recipes = {
-        run: dataclasses.replace(recipe, seed=options.seed, network=network)
+        run: dataclasses.replace(
+            recipe, seed=options.seed, network=LARGE if options.size == "large" else recipe.network
+        )
         for run, recipe in enumerate(RUNS, start=1)
         if options.first_run <= run <= options.last_run
     }

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .copying_circuit import wire_for_copying
 from .generator import training_sample
+from .growth import grown
 from .muon import Muon
 from .network import Network, NetworkConfig
 from .sample import Sample
@@ -61,10 +62,12 @@ class _Place:
     batch: int = 0
 
 
-# The second run asks several questions at once, the third single ones, the fourth more functions, and searches; each
-# starts from the weights before it.
+# The second run asks several questions at once, the third single ones, the fourth more functions, and searches, the
+# fifth what is hard to tell apart, of a network with a layer more; each starts from the weights before it.
+_FIVE_LAYERS = NetworkConfig(num_hidden_layers=5, intermediate_size=512)
+_FIRST_RUN = Recipe(network=_FIVE_LAYERS)
 _SECOND_RUN = Recipe(
-    first_pool=50, steps=4700, tokens_per_batch=1024, batches_per_step=6, prompt_weight=0.0,
+    network=_FIVE_LAYERS, first_pool=50, steps=4700, tokens_per_batch=1024, batches_per_step=6, prompt_weight=0.0,
     matrix_learning_rate=3e-3, other_learning_rate=2e-3, decay_share=0.81,
 )  # fmt: skip
 _THIRD_RUN = dataclasses.replace(
@@ -73,10 +76,8 @@ _THIRD_RUN = dataclasses.replace(
 _FOURTH_RUN = dataclasses.replace(
     _SECOND_RUN, first_pool=2000, steps=5000, matrix_learning_rate=2.5e-3, other_learning_rate=1.7e-3, decay_share=1.0
 )
-_FIFTH_RUN = dataclasses.replace(
-    _FOURTH_RUN, first_pool=4000, network=NetworkConfig(num_hidden_layers=6, intermediate_size=480)
-)
-RUNS = (Recipe(), _SECOND_RUN, _THIRD_RUN, _FOURTH_RUN, _FIFTH_RUN)
+_FIFTH_RUN = dataclasses.replace(_FOURTH_RUN, network=NetworkConfig(), first_pool=4000)
+RUNS = (_FIRST_RUN, _SECOND_RUN, _THIRD_RUN, _FOURTH_RUN, _FIFTH_RUN)
 
 
 def train(
@@ -94,7 +95,8 @@ def train(
         tokenizer: the tokenizer; that of `start`, where there is one.
         checkpoint: the file that is written, and read when it is there already.
         checkpoint_every: steps between two checkpoints.
-        start: weights to begin with, by name; without them training begins with the copying circuit.
+        start: weights to begin with, by name, of a network as large or one layer less deep; without them training
+            begins with the copying circuit.
     """
     _keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -103,7 +105,7 @@ def train(
     if start is None:
         wire_for_copying(network)
     else:
-        network.load_state_dict(start)
+        network.load_state_dict(grown(start, recipe.network))
     network.to(device)
     optimizers = _optimizers(network, recipe)
     place, step = _Place(recipe.first_pool), 0

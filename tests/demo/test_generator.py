@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 
 import pytest
 
@@ -12,7 +13,9 @@ from llm.demo.evaluation import FIGURES, FIXED, called, expected_calls, samples_
 from llm.demo.generator import evaluation_samples, training_sample
 from llm.demo.sample import Sample
 from llm.demo.skills import MIXTURE, SKILLS
+from llm.demo.skills.functions import near_functions
 from llm.demo.skills.passages import NOT_FOUND
+from llm.demo.vocabulary import Vocabulary
 
 DRAWN = {"tool_call", "two_calls", "tool_answer", "quoted_fact", "json_fields"}
 
@@ -85,7 +88,8 @@ def test_the_value_that_answers_stands_in_the_passages() -> None:
 def test_every_answer_about_the_same_passages_is_in_them_or_says_that_none_is() -> None:
     """Samples that ask several times quote each time what stands in the passages, and ask nothing twice."""
     asked_again = 0
-    for sample in evaluation_samples(8, "passage_questions", 60):
+    asking = [evaluation_samples(8, skill, 60) for skill in ("passage_questions", "sentence_questions")]
+    for sample in chain.from_iterable(asking):
         given = sample.messages[0]["content"]
         if sample.messages[1]["role"] == "user":
             given += sample.messages[1]["content"]
@@ -94,7 +98,33 @@ def test_every_answer_about_the_same_passages_is_in_them_or_says_that_none_is() 
         questions = [turn["content"] for turn in sample.messages if turn["role"] == "user"]
         assert len(set(questions)) == len(questions)
         asked_again += len(answers) > 1
-    assert asked_again > 50
+    assert asked_again > 100
+
+
+def test_near_functions_share_their_words_and_one_alone_fits_a_request() -> None:
+    """No two have a subject and what is asked of it in common, though most share one of the two with another."""
+    for seed in range(40):
+        offered = near_functions(Vocabulary(seed), 8)
+        asked = [(one.subject, one.attribute or one.verb) for one in offered if not one.general]
+        assert len(set(asked)) == len(asked)
+        general = [one.subject for one in offered if one.general]
+        assert len(set(general)) == len(general)
+        assert len({one.subject for one in offered}) <= len(offered)
+    shared = [near_functions(Vocabulary(seed), 8) for seed in range(40)]
+    assert sum(len({one.subject for one in offered}) < len(offered) for offered in shared) > 30
+
+
+def test_a_choice_is_asked_for_once_and_named_as_it_is_offered() -> None:
+    """Every function of a list is called or named once, so that none can be copied from an earlier answer."""
+    for skill in ("tool_choice", "named_functions"):
+        for sample in evaluation_samples(8, skill, 40):
+            answers = [turn for turn in sample.messages if turn["role"] == "assistant"]
+            named = [call["function"]["name"] for turn in answers for call in turn.get("tool_calls", ())] or [
+                turn["content"] for turn in answers
+            ]
+            assert len(set(named)) == len(named)
+            given = sample.rendered_prompt() if skill == "tool_choice" else _prompt_text(sample)
+            assert all(name in given for name in named)
 
 
 def test_what_is_searched_for_is_answered_from_what_that_search_found() -> None:

@@ -18,6 +18,7 @@ from llm.demo import HF_PATH, training  # noqa: E402 - what needs torch is impor
 from llm.demo.copying_circuit import wire_for_copying  # noqa: E402
 from llm.demo.export import export  # noqa: E402
 from llm.demo.generator import training_sample  # noqa: E402
+from llm.demo.growth import grown  # noqa: E402
 from llm.demo.muon import orthogonal  # noqa: E402
 from llm.demo.network import LARGE, Network, NetworkConfig  # noqa: E402
 from llm.demo.tokenizer import VOCABULARY_SIZE, train_tokenizer  # noqa: E402
@@ -66,6 +67,26 @@ def test_a_second_run_goes_on_from_the_weights_it_is_given(tokenizer: Any, tmp_p
     assert all(torch.equal(weight, ended[name]) for name, weight in given.items())
     moved = train(recipe, tokenizer, checkpoint=tmp_path / "moved.pt", start=given).state_dict()
     assert not all(torch.equal(weight, moved[name]) for name, weight in given.items())
+
+
+def test_a_network_with_a_new_layer_computes_what_it_computed_before(tokenizer: Any) -> None:
+    """The new layer adds nothing yet, and of the feed-forwards those units are left out that added nothing."""
+    torch.manual_seed(6)
+    small, tokens = Network(SMALL), torch.tensor([tokenizer.encode(training_sample(1, 0).rendered()).ids[:60]])
+    with torch.no_grad():
+        for parameter in small.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+        for layer in small.model.stack:
+            layer.mlp.down_proj.weight[:, ::4] = 0
+    deeper = dataclasses.replace(SMALL, num_hidden_layers=3, intermediate_size=48)
+    network = Network(deeper)
+    network.load_state_dict(grown(small.state_dict(), deeper))
+    with torch.inference_mode():
+        assert torch.allclose(network(tokens), small(tokens), atol=1e-4)
+        network.model.stack[0].mlp.down_proj.weight.zero_()
+        assert not torch.allclose(network(tokens), small(tokens), atol=1e-2)
+    assert grown(small.state_dict(), SMALL).keys() == small.state_dict().keys()
 
 
 def test_a_step_of_several_batches_is_a_step_of_their_rows_together(monkeypatch: pytest.MonkeyPatch) -> None:
