@@ -1,8 +1,7 @@
 """How the demo model sees a conversation: one Jinja text for both model forms and for the training data.
 
 ChatML turns with Hermes tool calls. What is rendered here and what the model was trained on are the same by
-construction. A tool's description stands before its name: at the name's first token a model that reads forwards then
-knows already what the tool is for.
+construction.
 """
 
 from __future__ import annotations
@@ -33,16 +32,8 @@ CHAT_TEMPLATE = (
 {%- if tools %}
     {{- '\\n\\n# Tools\\n\\nCall a function when it helps to answer. The functions:\\n<tools>' }}
     {%- for tool in tools %}
-        {%- set function = tool.function if tool.function is defined else tool %}
-        {{- '\\n{' }}
-        {%- if function.description %}
-            {{- '"description": ' }}{{ function.description | tojson }}{{ ', ' }}
-        {%- endif %}
-        {{- '"name": ' }}{{ function.name | tojson }}
-        {%- if function.parameters is defined %}
-            {{- ', "parameters": ' }}{{ function.parameters | tojson }}
-        {%- endif %}
-        {{- '}' }}
+        {{- '\\n' }}
+        {{- (tool.function if tool.function is defined else tool) | tojson }}
     {%- endfor %}
     {{- '"""
     + _CALL_FORM
