@@ -127,6 +127,19 @@ def test_a_choice_is_asked_for_once_and_named_as_it_is_offered() -> None:
             assert all(name in given for name in named)
 
 
+def test_one_row_alone_fits_what_is_asked_for_and_the_answer_is_its_beginning() -> None:
+    """All words behind the beginning stand in the question, which those of no other row do."""
+    for sample in evaluation_samples(8, "records", 60):
+        turns = [turn["content"] for turn in sample.messages if turn["role"] != "system"]
+        listed, _, first = turns[0].partition("\n\n")
+        rows = [re.split(r": | - |[ _]", row) for row in re.split(r"\n|; |, ", listed)]
+        fields = min(map(len, rows)) - 1
+        for question, answer in zip((first, *turns[2::2]), turns[1::2], strict=True):
+            asked = re.split(r"[ ,?.]+", question)
+            (row,) = (row for row in rows if set(row[-fields:]) <= set(asked))
+            assert re.split(r": | - |[ _]", answer)[: len(row) - fields] == row[:-fields]
+
+
 def test_what_is_searched_for_is_answered_from_what_that_search_found() -> None:
     """The question is the query, and the answer stands in the result right behind it, or is said to stand in none."""
     found = 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..sample import Sample
 from ..vocabulary import Vocabulary
 from .conversation import conversation
-from .copying import key_values, repetition, sentences_again
+from .copying import key_values, records, repetition, sentences_again
 from .json_fields import json_conversation, json_fields
 from .passages import (
     five_passages,
@@ -132,6 +132,7 @@ CHOOSING_MIXTURE: dict[Skill, float] = {
     tool_conversation: 22,
     tool_choice: 22,
     named_functions: 8,
+    records: 30,
     tool_call: 10,
     two_calls: 12,
     tool_answer: 2,

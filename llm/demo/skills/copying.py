@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..sample import Sample
+from ..sample import Sample, Turn, assistant, user
 from ..vocabulary import Vocabulary
+from ..words import ACTION_VERBS, LOOKUP_VERBS
 
 
 def key_values(vocabulary: Vocabulary) -> Sample:
@@ -23,6 +24,30 @@ def key_values(vocabulary: Vocabulary) -> Sample:
         )
         lines += [notation.format(key, value) for key, value in items]
     return Sample(skill="key_values", text="\n".join(lines) + "\n")
+
+
+def records(vocabulary: Vocabulary) -> Sample:
+    """Rows whose beginning is asked for by what stands behind it: looking something up backwards."""
+    fields = vocabulary.integer(1, 3)
+    few = [vocabulary.any_word() for _ in range(vocabulary.integer(2, 5))] if vocabulary.chance(0.5) else None
+    firsts = vocabulary.one_of((LOOKUP_VERBS, ACTION_VERBS, None, None))
+    rows: dict[tuple[str, ...], str] = {}
+    for _ in range(vocabulary.integer(3, 14)):
+        rest = [vocabulary.any_word() for _ in range(fields)]
+        if few is not None and fields > 1:
+            rest[0] = vocabulary.one_of(few)
+        rows[tuple(rest)] = vocabulary.one_of(firsts) if firsts is not None else vocabulary.any_word()
+    between, end = vocabulary.one_of((("_", "\n"), ("_", "\n"), (" ", "\n"), (": ", "\n"), (" - ", "; "), ("_", ", ")))
+    listed = end.join(between.join((first, *rest)) for rest, first in rows.items())
+    asking = vocabulary.one_of(("{}", "{}?", "What begins {}?", "Find {}.", "I need {}"))
+    joint = vocabulary.one_of((" ", " of the ", " of ", ", ", " and "))
+    backwards, whole = vocabulary.chance(0.6), vocabulary.chance(0.4)
+    turns: list[Turn] = []
+    for rest in vocabulary.some_of(list(rows), len(rows)):
+        question = asking.format(joint.join(rest[::-1] if backwards else rest))
+        answer = between.join((rows[rest], *rest)) if whole else rows[rest]
+        turns += [user(question if turns else f"{listed}\n\n{question}"), assistant(answer)]
+    return Sample(skill="records", messages=tuple(turns))
 
 
 def repetition(vocabulary: Vocabulary) -> Sample:
