@@ -128,23 +128,24 @@ SEARCHING_MIXTURE: dict[Skill, float] = {
 
 # Finding the beginning of a name or a sentence from what stands behind it: most of the faults that were left.
 CHOOSING_MIXTURE: dict[Skill, float] = {
-    conversation: 5,
-    tool_conversation: 22,
-    tool_choice: 22,
-    named_functions: 8,
-    records: 30,
+    conversation: 6,
+    records: 22,
+    tool_conversation: 20,
+    tool_choice: 18,
+    named_functions: 6,
     tool_call: 10,
     two_calls: 12,
-    tool_answer: 2,
+    tool_answer: 3,
     no_call: 5,
     passage_questions: 16,
-    searched_questions: 12,
+    searched_questions: 14,
     quoted_fact: 10,
-    quoted_sentence: 3,
-    sentence_questions: 8,
+    five_passages: 10,
+    quoted_sentence: 4,
+    sentence_questions: 12,
     not_in_documents: 4,
-    json_conversation: 10,
-    json_fields: 4,
+    json_conversation: 13,
+    json_fields: 5,
 }
 
 SKILLS: dict[str, Skill] = {
