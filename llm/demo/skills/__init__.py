@@ -9,6 +9,7 @@ from ..vocabulary import Vocabulary
 from .conversation import conversation
 from .copying import key_values, records, repetition, sentences_again
 from .json_fields import json_conversation, json_fields
+from .long_conversation import long_conversation
 from .passages import (
     five_passages,
     not_in_documents,
@@ -129,6 +130,7 @@ SEARCHING_MIXTURE: dict[Skill, float] = {
 # Finding the beginning of a name or a sentence from what stands behind it: most of the faults that were left.
 CHOOSING_MIXTURE: dict[Skill, float] = {
     conversation: 6,
+    long_conversation: 14,
     records: 22,
     tool_conversation: 20,
     tool_choice: 18,
