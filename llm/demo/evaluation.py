@@ -87,6 +87,8 @@ FIGURES: dict[str, tuple[str, Callable[[Sample, str], bool]]] = {
     "tool_answer": ("tool_answer", right_value),
     "one_passage": ("one_passage", right_value),
     "five_passages": ("five_passages", right_value),
+    "distant_tool": ("distant_tool_call", right_tool),
+    "distant_passage": ("distant_passage", right_value),
     "quoted_sentence": ("quoted_sentence", right_value),
     "not_in_documents": ("not_in_documents", says_not_found),
     "json_fields": ("json_fields", right_fields),

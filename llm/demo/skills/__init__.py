@@ -9,7 +9,7 @@ from ..vocabulary import Vocabulary
 from .conversation import conversation
 from .copying import key_values, records, repetition, sentences_again
 from .json_fields import json_conversation, json_fields
-from .long_conversation import long_conversation
+from .long_conversation import distant_passage, distant_tool_call, long_conversation
 from .passages import (
     five_passages,
     not_in_documents,
@@ -150,9 +150,9 @@ CHOOSING_MIXTURE: dict[Skill, float] = {
     json_fields: 5,
 }
 
+_TRAINED = (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, *CHOOSING_MIXTURE)
 SKILLS: dict[str, Skill] = {
-    skill.__name__: skill
-    for skill in (*MIXTURE, *SECOND_RUN_MIXTURE, *SEARCHING_MIXTURE, *CHOOSING_MIXTURE, one_passage, five_passages)
+    skill.__name__: skill for skill in (*_TRAINED, one_passage, distant_tool_call, distant_passage)
 }
 
 __all__ = [

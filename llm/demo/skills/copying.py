@@ -43,9 +43,9 @@ def records(vocabulary: Vocabulary) -> Sample:
     joint = vocabulary.one_of((" ", " of the ", " of ", ", ", " and "))
     backwards, whole = vocabulary.chance(0.6), vocabulary.chance(0.4)
     turns: list[Turn] = []
-    for rest in vocabulary.some_of(list(rows), len(rows)):
-        question = asking.format(joint.join(rest[::-1] if backwards else rest))
-        answer = between.join((rows[rest], *rest)) if whole else rows[rest]
+    for behind, first in vocabulary.some_of(list(rows.items()), len(rows)):
+        question = asking.format(joint.join(behind[::-1] if backwards else behind))
+        answer = between.join((first, *behind)) if whole else first
         turns += [user(question if turns else f"{listed}\n\n{question}"), assistant(answer)]
     return Sample(skill="records", messages=tuple(turns))
 
