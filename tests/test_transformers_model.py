@@ -202,7 +202,7 @@ def test_memory_is_told_before_it_is_taken() -> None:
     model = load(DEMO)
     try:
         weights = sum(parameter.nbytes for parameter in model._model.parameters())
-        cells = 4096 * 5 * 2 * 4 * 32 * 4
+        cells = 4096 * 6 * 2 * 4 * 32 * 4
         assert model.engine._executor._memory.bytes == cells
         assert weights + cells <= estimate_memory(DEMO) == model.memory_bytes <= 1.5 * (weights + cells) + (64 << 20)
     finally:

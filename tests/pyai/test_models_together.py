@@ -101,26 +101,30 @@ def test_wrapped_models(scripted: Any) -> None:
 
 
 def test_a_limit_on_requests_at_a_time() -> None:
-    """One waits for the other, streamed or not."""
-    runner = ScriptedRunner(lambda *_: "on and on", chunking=1)
-    most: list[int] = []
-    agent = Agent(ConcurrencyLimitedModel(LocalLLMModel(runner), limiter=2))
-
-    async def watch(done: asyncio.Event) -> None:
-        while not done.is_set():
-            most.append(runner.running)
-            await asyncio.sleep(0)
+    """Two are answered at the same time, and the third waits for one of them."""
+    most = inside = 0
 
     async def work() -> None:
-        done = asyncio.Event()
-        watching = asyncio.create_task(watch(done))
+        two = asyncio.Event()
+
+        async def script(*_: object) -> str:
+            nonlocal most, inside
+            inside += 1
+            most = max(most, inside)
+            if inside == 2:
+                two.set()
+            await asyncio.wait_for(two.wait(), 30)
+            for _ in range(100):  # room for a third
+                await asyncio.sleep(0)
+            inside -= 1
+            return "on and on"
+
+        agent = Agent(ConcurrencyLimitedModel(LocalLLMModel(ScriptedRunner(script, chunking=1)), limiter=2))
         results = await asyncio.gather(*(agent.run("Go") for _ in range(6)))
-        done.set()
-        await watching
         assert {result.output for result in results} == {"on and on"}
-        assert max(most) == 2
 
     run(work())
+    assert most == 2
 
 
 @pytest.mark.parametrize("error", [EngineBusyError("full"), EngineFailedError("gone"), PoolTimeoutError("late")])
