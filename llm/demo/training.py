@@ -76,7 +76,7 @@ _THIRD_RUN = dataclasses.replace(
 _FOURTH_RUN = dataclasses.replace(
     _SECOND_RUN, first_pool=2000, steps=5000, matrix_learning_rate=2.5e-3, other_learning_rate=1.7e-3, decay_share=1.0
 )
-_FIFTH_RUN = dataclasses.replace(_FOURTH_RUN, network=NetworkConfig(), first_pool=4000, longest_sample=4096)
+_FIFTH_RUN = dataclasses.replace(_FOURTH_RUN, network=NetworkConfig(), first_pool=4000, steps=5800, longest_sample=4096)
 RUNS = (_FIRST_RUN, _SECOND_RUN, _THIRD_RUN, _FOURTH_RUN, _FIFTH_RUN)
 
 

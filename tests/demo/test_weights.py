@@ -123,6 +123,16 @@ def test_small_talk_is_answered_and_calls_nothing(reply: Callable[..., str]) -> 
     assert min(shares.values()) > 0.8, shares
 
 
+def test_tools_are_chosen_and_passages_are_read(reply: Callable[..., str]) -> None:
+    """On samples of another seed, most calls are exact, and most facts are found among five passages."""
+
+    def answer(sample: Sample) -> str:
+        return reply(*sample.prompt, tools=sample.tools)
+
+    shares = evaluate(answer, seed=2000, count=10, figures=("exact_arguments", "five_passages"))
+    assert min(shares.values()) > 0.6, shares
+
+
 def test_both_forms_cut_text_into_the_same_tokens(model: Any) -> None:
     """Token ids of the GGUF file and of the Hugging Face folder agree, and turn back into the text.
 
