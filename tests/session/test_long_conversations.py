@@ -191,7 +191,8 @@ def test_the_demo_model_goes_on_beyond_its_window(summarize: bool) -> None:
             cuts = 0
             for number in range(40):
                 before = prompts[-1] if prompts else ()
-                result = await runner.generate(prompt=f"My number {number} is {number * 7}.", max_new_tokens=24)
+                prompt = f"My number {number} is {number * 7}, and the one behind it is {number * 11 + 1000}."
+                result = await runner.generate(prompt=prompt, max_new_tokens=24)
                 usage = result["usage"]
                 assert usage["prompt_tokens"] + usage["completion_tokens"] <= 1024
                 if len(prompts[-1]) >= len(before):
