@@ -2,7 +2,7 @@
 
 It needs the `train` extra. Stopped at any time, it goes on from its last checkpoint when started again. With `--from`
 a finished model takes the place of the runs before `--first-run`, and its tokenizer is kept; with `--size large` it
-trains four times the network, for machines with CUDA.
+trains a network three and a half times as large, for machines with CUDA.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def one_passage(vocabulary: Vocabulary) -> Sample:
 
 
 def five_passages(vocabulary: Vocabulary) -> Sample:
-    """`quoted_fact` with five passages, for evaluation."""
+    """`quoted_fact` with five passages."""
     return _fact_among("five_passages", vocabulary, 5)
 
 

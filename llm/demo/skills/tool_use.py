@@ -106,9 +106,8 @@ def tool_choice(vocabulary: Vocabulary) -> Sample:
     turns = opening(vocabulary)
     rest = vocabulary.some_of(offered, len(offered))  # once each: nothing to copy from an earlier call
     while rest:
-        wanted, rest = rest[:1], rest[1:]
-        if rest and vocabulary.chance(0.35):
-            wanted, rest = [*wanted, rest[0]], rest[1:]
+        count = 2 if len(rest) > 1 and vocabulary.chance(0.35) else 1
+        wanted, rest = rest[:count], rest[count:]
         texts, arguments, _ = zip(*(one.request(vocabulary) for one in wanted), strict=True)
         text = _joined(texts[0], vocabulary.one_of(_JOINTS), texts[1]) if len(texts) > 1 else texts[0]
         turns += [user(text), calls(*((one.name, given) for one, given in zip(wanted, arguments, strict=True)))]
